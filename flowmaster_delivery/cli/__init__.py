@@ -1,0 +1,1 @@
+"""`flowmaster`: every action of the UI, and the ones that the UI cannot show."""

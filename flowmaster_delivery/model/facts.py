@@ -1,0 +1,72 @@
+"""What a gate decides on: every fact that was read, or why it could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowmaster_delivery.model.health import HealthObservation
+from flowmaster_delivery.model.image import RegistryImage
+from flowmaster_delivery.model.promotion import Approval, Hold
+from flowmaster_delivery.model.source import Commit, Job, MergeRequest, Person, Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A fact that is not known, and why. A required gate that meets one is closed (fail closed)."""
+
+    why: str = "it was not read"
+
+
+@dataclass(frozen=True, slots=True)
+class CiFacts:
+    """The newest pipeline of the candidate's source commit with its jobs; no pipeline: None."""
+
+    pipeline: Pipeline | None
+    jobs: tuple[Job, ...]
+    stages: tuple[str, ...]
+    """The stages that count."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalFacts:
+    """Everything that counting approvals needs, read at the moment of effect."""
+
+    members: frozenset[str]
+    """Usernames of the group that policy names."""
+    merge_request: MergeRequest | None
+    recorded: tuple[Approval, ...]
+    """Given or withdrawn by command, oldest first, at whatever commit."""
+    commits: tuple[Commit, ...]
+    """Between what runs and the candidate, of all services that ship together."""
+    people: Mapping[str, Person | None]
+    """Commit e-mail to the person GitLab knows by it, None for nobody."""
+    digests: Mapping[str, str]
+    """Service to digest of what would ship, as approvals by command are bound to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagFacts:
+    """Where the version tag points now, whether main holds that commit, whether main is protected."""
+
+    commit: str | None
+    first_seen_commit: str | None
+    on_main: bool
+    main_protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GateFacts:
+    """One service's facts. What no required gate asks for stays Unread."""
+
+    ci: CiFacts | Unread = Unread()
+    image: RegistryImage | Unread | None = Unread()
+    upstream: tuple[HealthObservation, ...] | Unread = Unread()
+    """Observations of the service in the upstream environment, oldest first."""
+    holds: tuple[Hold, ...] | Unread = Unread()
+    approvals: ApprovalFacts | Unread = Unread()
+    tag: TagFacts | Unread = Unread()
+    signed: bool | Unread = Unread()
+    scan_passed: bool | Unread | None = Unread()
+    """None where there is no scan result at all."""
+    migrations_understood: bool | Unread | None = Unread()

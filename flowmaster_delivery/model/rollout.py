@@ -1,0 +1,132 @@
+"""Rollout: what runs on the cluster, how far a change of it has come, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class PodProblem:
+    """Why a pod is not ready, in the cluster's own words."""
+
+    pod: str
+    container: str
+    reason: str
+    message: str
+    restarts: int = 0
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a workload. `digest` is what really runs (the image id), None until it does."""
+
+    name: str
+    address: str | None
+    ready: bool
+    template_hash: str | None
+    digest: str | None
+    problems: tuple[PodProblem, ...] = ()
+    terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A Deployment's Progressing condition, kept whole: a stale one is told by comparing (§1.2)."""
+
+    status: str
+    reason: str
+    message: str
+    updated: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment as it was read in one moment."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    generation: int
+    observed_generation: int
+    revision: int
+    paused: bool
+    desired: int
+    updated: int
+    total: int
+    available: int
+    images: Mapping[str, str]
+    """Container to image reference, sidecars included."""
+    annotations: Mapping[str, str]
+    template_hash: str | None
+    """Of the newest ReplicaSet, where it is known."""
+    progressing: Condition | None = None
+    replica_failure: str | None = None
+    image_owners: tuple[str, ...] = ()
+    """Field managers, other than us, that own an image field of the template."""
+
+
+class Phase(StrEnum):
+    WAITING = "waiting"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rollout has come, with the sentence that says so."""
+
+    phase: Phase
+    message: str
+    problems: tuple[PodProblem, ...] = ()
+
+
+class Method(StrEnum):
+    """How a service came to run an image."""
+
+    ROLLOUT = "rollout"
+    ROLLBACK = "rollback"
+    ADOPTION = "adoption"
+    RELEASE = "release"
+    """Built and released, not deployed: artifacts."""
+
+
+class Outcome(StrEnum):
+    """Only failure rolls back; error and inconclusive hold."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """What was done to one service in one environment: `<service>/deployment`."""
+
+    service: str
+    environment: str
+    method: Method
+    outcome: Outcome
+    digest: str
+    previous_digest: str | None
+    fingerprint: str
+    commit: str
+    started_at: datetime
+    finished_at: datetime
+    asked_by: str
+    reason: str = ""
+    version: str | None = None
+    revision: int | None = None
+    token: int | None = None
+    """The fencing token it held."""
+    run_id: str = ""
+    message: str = ""
+    problems: tuple[PodProblem, ...] = field(default=())
+    changed: bool = True
+    """False where the image ran already and nothing was touched."""

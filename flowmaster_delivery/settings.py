@@ -1,0 +1,99 @@
+"""The only reader of environment variables. Secrets are named by reference and read when used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowmaster_delivery.model.errors import Permanent
+
+PREFIX = "FLOWMASTER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret: the file it stands in. Printing it shows only the reference."""
+
+    path: Path | None
+    name: str
+
+    def read(self) -> str:
+        """Raise Permanent, naming what to set, where there is none."""
+        if self.path is None:
+            raise Permanent(f"no {self.name} is configured; set {PREFIX}{self.name.upper()}_FILE")
+        try:
+            return self.path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise Permanent(
+                f"{self.name} cannot be read from {self.path}: {error.strerror}; "
+                f"check {PREFIX}{self.name.upper()}_FILE"
+            ) from error
+
+    def read_optional(self) -> str | None:
+        return self.read() if self.path is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this installation is set up. Every field is one variable `FLOWMASTER_<NAME>`."""
+
+    home: Path
+    """Folder of Dagster's instance (DAGSTER_HOME)."""
+    catalog: Path | None
+    """Catalog file; the one shipped with the package where None."""
+    overlay: Path | None
+    """A second catalog file whose values win: the sandbox's, or an installation's own."""
+    kubeconfig: Path | None
+    """In-cluster credentials where None."""
+    gitlab_token: Secret
+    webhook_secret: Secret
+    """What GitLab sends in X-Gitlab-Token."""
+    webhook_signing_token: Secret
+    seal_key: Secret
+    """Key that records and askers' identities are sealed with."""
+    registry_user: str | None
+    registry_password: Secret
+    slack_webhook: Secret
+    """File with the address of a Slack incoming webhook."""
+    dagster_url: str
+    """The webserver, for launching runs and for links."""
+    server_url: str
+    """The platform's own server (webhooks, API), where the CLI finds it."""
+    sandbox: bool
+    """True only when a sandbox is at the other end: allows the `local` identity."""
+    identity_header: str | None
+    """Header with the asker's name that the authenticating proxy sets; believed only if named."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the process environment, or the mapping given."""
+        env = os.environ if environ is None else environ
+        home = env.get("DAGSTER_HOME") or str(Path.cwd() / ".flowmaster")
+        return cls(
+            home=Path(home),
+            catalog=_path(env, "CATALOG"),
+            overlay=_path(env, "OVERLAY"),
+            kubeconfig=_path(env, "KUBECONFIG"),
+            gitlab_token=_secret(env, "gitlab_token"),
+            webhook_secret=_secret(env, "webhook_secret"),
+            webhook_signing_token=_secret(env, "webhook_signing_token"),
+            seal_key=_secret(env, "seal_key"),
+            registry_user=env.get(f"{PREFIX}REGISTRY_USER"),
+            registry_password=_secret(env, "registry_password"),
+            slack_webhook=_secret(env, "slack_webhook"),
+            dagster_url=env.get(f"{PREFIX}DAGSTER_URL", "http://127.0.0.1:3000"),
+            server_url=env.get(f"{PREFIX}URL", "http://127.0.0.1:3080"),
+            sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
+            identity_header=env.get(f"{PREFIX}IDENTITY_HEADER"),
+        )
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(f"{PREFIX}{name}")
+    return Path(value) if value else None
+
+
+def _secret(env: Mapping[str, str], name: str) -> Secret:
+    return Secret(path=_path(env, f"{name.upper()}_FILE"), name=name)
