@@ -7,7 +7,7 @@ where not. A failed read raises; it never answers with an empty world.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -238,6 +238,16 @@ class Notifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RunReason:
+    """One thing that stood in a run's way: a closed gate (`check` names it) or a failed step."""
+
+    service: str
+    chapter: str
+    check: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchedRun:
     """A run of ours: `state` in Dagster's words (QUEUED, STARTED, SUCCESS, FAILURE, CANCELED …)."""
 
@@ -245,6 +255,10 @@ class LaunchedRun:
     state: str
     tags: Mapping[str, str]
     url: str = ""
+    reasons: tuple[RunReason, ...] = ()
+    """Why it did not do all that it was asked to; known once it has finished."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """`service/chapter` to what became of it, in Dagster's words, for those that have begun."""
 
     @property
     def finished(self) -> bool:
@@ -273,7 +287,8 @@ class Launcher(Protocol):
 
     def find(self, occasion: str) -> LaunchedRun | None: ...
 
-    def run(self, run_id: str) -> LaunchedRun: ...
+    def run(self, run_id: str) -> LaunchedRun:
+        """Raise NotFound where there is no such run."""
 
 
 class ClusterOf(Protocol):
@@ -309,4 +324,5 @@ __all__ = [
     "Record",
     "Registry",
     "RunOrder",
+    "RunReason",
 ]
