@@ -47,7 +47,7 @@ class ApprovalFacts:
 
 @dataclass(frozen=True, slots=True)
 class TagFacts:
-    """Where the version tag points now, whether main holds that commit, whether main is protected."""
+    """Where the version tag points now; whether main holds that commit and is protected."""
 
     commit: str | None
     first_seen_commit: str | None

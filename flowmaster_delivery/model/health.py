@@ -29,7 +29,7 @@ def worst(states: Iterable[HealthState]) -> HealthState:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One look at one endpoint. `error` says why there was no answer; `seconds` until there was one."""
+    """One look at one endpoint. `error` says why there was no answer in `seconds`."""
 
     url: str
     status: int | None
