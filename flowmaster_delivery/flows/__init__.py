@@ -1,4 +1,5 @@
 """One module per chapter: read ports, ask policy, write once, return what happened.
 
-No Dagster, no HTTP framework, no printing: `defs`, `web` and `cli` call these and show what came back.
+No Dagster, no HTTP framework, no printing: `defs`, `web` and `cli` call these and show what came
+back.
 """

@@ -1,6 +1,6 @@
 """Approval: a GitLab person's consent to a candidate, from the merge request or by command.
 
-Who counts is decided in `policy.approvals`; this reads what it needs, and records what a person said.
+Who counts is decided in `policy.approvals`; this reads what that needs and records what people say.
 """
 
 from __future__ import annotations

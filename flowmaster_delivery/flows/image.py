@@ -87,12 +87,19 @@ def label(service: Service, record: ImageRecord, reading: Reading) -> None:
 
 
 def affected(source: Source, reading: Reading) -> tuple[Service, ...]:
-    """The services whose source at the commit is not that of the environment's newest image."""
+    """The services whose source at the commit has not been brought to the environment yet.
+
+    One whose last attempt with this source failed is not affected: it has its outcome.
+    """
     fingerprints = reading.fingerprints(source.repository, source.commit)
+    history, environment = reading.ports.history, source.environment.name
     changed = []
     for service in reading.catalog.services_of(source.repository.name):
-        known = reading.ports.history.images(service.name, source.environment.name, limit=1)
-        if not known or known[0].fingerprint != fingerprints[service.name]:
+        wanted = fingerprints[service.name]
+        images = history.images(service.name, environment, limit=1)
+        done = history.deployments(service.name, environment, limit=5)
+        settled = any(record.fingerprint == wanted for record in done)
+        if not (images and images[0].fingerprint == wanted and settled):
             changed.append(service)
     return tuple(changed)
 

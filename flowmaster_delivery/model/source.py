@@ -63,6 +63,15 @@ class Pipeline:
     is_tag: bool = False
     source: str = ""
 
+    @property
+    def finished(self) -> bool:
+        return self.state in (
+            PipelineState.SUCCESS,
+            PipelineState.FAILED,
+            PipelineState.CANCELED,
+            PipelineState.SKIPPED,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -1,0 +1,195 @@
+"""Adopt: take over what runs already, on the word of a named person.
+
+Reads image ids from the cluster; what it finds becomes the first image, deployment and health of
+each service, and so the first rollback target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.catalog import Environment, Kind, Service
+from flowmaster_delivery.model.errors import NotFound
+from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.image import ImageRecord, Origin
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Pod, Workload
+from flowmaster_delivery.policy.images import source_digest
+from flowmaster_delivery.policy.versioning import is_version, newest_version
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One service: what was taken over, or why nothing was."""
+
+    service: str
+    digest: str | None
+    version: str | None
+    commit: str | None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    digest: str
+    commit: str
+    version: str | None
+
+
+def adopt(
+    environment: Environment, by: str, reason: str, reading: Reading, now: datetime
+) -> tuple[Adopted, ...]:
+    """Adopt every service of the environment; one that cannot be is named with the reason.
+
+    A service that has a deployment on record is left as it is: adopting twice changes nothing.
+    """
+    cluster = reading.ports.cluster(environment)
+    workloads, pods = cluster.workloads(), cluster.all_pods()
+    return tuple(
+        _adopt_one(service, environment, workloads, pods, by, reason, reading, now)
+        for service in reading.catalog.services.values()
+    )
+
+
+def _adopt_one(
+    service: Service,
+    environment: Environment,
+    workloads: Mapping[str, Workload],
+    pods: Mapping[str, tuple[Pod, ...]],
+    by: str,
+    reason: str,
+    reading: Reading,
+    now: datetime,
+) -> Adopted:
+    known = reading.ports.history.deployments(service.name, environment.name, limit=1)
+    if known:
+        why = "on record already"
+        return Adopted(service.name, known[0].digest, known[0].version, known[0].commit, why)
+    try:
+        found = _find(service, environment, workloads, pods, reading)
+    except NotFound as error:
+        return Adopted(service.name, None, None, None, str(error))
+    _record(service, environment, found, by, reason, reading, now)
+    return Adopted(service.name, found.digest, found.version, found.commit)
+
+
+def _find(
+    service: Service,
+    environment: Environment,
+    workloads: Mapping[str, Workload],
+    pods: Mapping[str, tuple[Pod, ...]],
+    reading: Reading,
+) -> _Found:
+    if service.kind is Kind.DEPLOYMENT:
+        return _find_running(service, environment, workloads, pods, reading)
+    return _find_at_ref(service, environment, reading)
+
+
+def _find_running(
+    service: Service,
+    environment: Environment,
+    workloads: Mapping[str, Workload],
+    pods: Mapping[str, tuple[Pod, ...]],
+    reading: Reading,
+) -> _Found:
+    """What the pods really run, and the commit that the image's label names."""
+    if service.workload_name not in workloads:
+        raise NotFound(f"there is no Deployment {service.workload_name} in {environment.namespace}")
+    running = pods.get(service.workload_name, ())
+    digests = {p.digest for p in running if p.digest and p.ready and not p.terminating}
+    if len(digests) != 1:
+        count = "no ready pod" if not digests else f"{len(digests)} different images"
+        raise NotFound(
+            f"{service.name} has {count} in {environment.namespace}; adopt it when it is calm"
+        )
+    digest = digests.pop()
+    image = reading.ports.registry.read(service.image, digest)
+    if image is None or image.revision is None:
+        what = "does not have it" if image is None else "has no commit label on it"
+        raise NotFound(f"{service.name} runs {digest[:19]}, but the registry {what}")
+    return _Found(digest, image.revision, _version_at(service, image.revision, reading))
+
+
+def _find_at_ref(service: Service, environment: Environment, reading: Reading) -> _Found:
+    """Jobs, manifests and artifacts have no pods to ask: what the environment's ref stands at."""
+    repository = reading.catalog.repository(service.repository)
+    refs = reading.refs(repository)
+    version = newest_version(refs.tags)
+    commit = refs.branches.get(environment.ref.branch or repository.main)
+    if environment.ref.branch is None and version:
+        commit = refs.tags[version]
+    if commit is None:
+        raise NotFound(f"{repository.name} has no {environment.ref}")
+    fingerprint = reading.fingerprints(repository, commit)[service.name]
+    if service.kind is Kind.MANIFESTS:
+        return _Found(source_digest(fingerprint), commit, _version_at(service, commit, reading))
+    for tag in (version, commit[:8]):
+        image = reading.ports.registry.digest_of(service.image, tag) if tag else None
+        if image:
+            return _Found(image.digest, commit, _version_at(service, commit, reading))
+    raise NotFound(f"the registry has no image of {service.name} for {commit[:8]}")
+
+
+def _version_at(service: Service, commit: str, reading: Reading) -> str | None:
+    tags = reading.refs(reading.catalog.repository(service.repository)).tags
+    return newest_version([tag for tag, at in tags.items() if at == commit and is_version(tag)])
+
+
+def _record(
+    service: Service,
+    environment: Environment,
+    found: _Found,
+    by: str,
+    reason: str,
+    reading: Reading,
+    now: datetime,
+) -> None:
+    repository = reading.catalog.repository(service.repository)
+    fingerprint = reading.fingerprints(repository, found.commit)[service.name]
+    history = reading.ports.history
+    history.record(
+        ImageRecord(
+            service=service.name,
+            environment=environment.name,
+            digest=found.digest,
+            fingerprint=fingerprint,
+            commit=found.commit,
+            built_from=found.commit,
+            ref=found.version or environment.ref.branch or repository.main,
+            origin=Origin.ADOPTED,
+            at=now,
+            version=found.version,
+            commit_url=reading.ports.forge.url(repository, commit=found.commit),
+        )
+    )
+    history.record(
+        DeploymentRecord(
+            service=service.name,
+            environment=environment.name,
+            method=Method.ADOPTION,
+            outcome=Outcome.SUCCESS,
+            digest=found.digest,
+            previous_digest=None,
+            fingerprint=fingerprint,
+            commit=found.commit,
+            started_at=now,
+            finished_at=now,
+            asked_by=by,
+            reason=reason,
+            version=found.version,
+            changed=False,
+        )
+    )
+    history.record(
+        HealthObservation(
+            service=service.name,
+            environment=environment.name,
+            state=HealthState.HEALTHY,
+            digest=found.digest,
+            fingerprint=fingerprint,
+            at=now,
+            reason=f"adopted by {by}",
+        )
+    )

@@ -1,0 +1,217 @@
+"""Intake: look at a repository, see what is new, and order what shall run. Launches nothing itself.
+
+The sensor looks at everything and keeps a snapshot; a webhook is only a hint where to look. Both
+end in the same orders with the same occasions, so that together they launch one run per occasion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowmaster_delivery.flows import orders
+from flowmaster_delivery.flows.image import Source, Unresolved, affected, resolve
+from flowmaster_delivery.flows.promotion import candidate_of, evaluate
+from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.telling import ci_failed, second_writer, tell_news, unversioned
+from flowmaster_delivery.model.catalog import Catalog, Environment, Repository, Service
+from flowmaster_delivery.model.events import Event
+from flowmaster_delivery.model.image import ImageRecord
+from flowmaster_delivery.model.promotion import ReleaseSeen
+from flowmaster_delivery.model.source import Pipeline, Refs
+from flowmaster_delivery.policy.intake import (
+    CiState,
+    News,
+    NewsKind,
+    Seen,
+    after_look,
+    baseline,
+    ci_state,
+    newest_pipeline,
+    news,
+    second_writers,
+)
+from flowmaster_delivery.policy.versioning import is_version
+from flowmaster_delivery.ports import Ports, RunOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a repository found: what to run, what to tell, what to remember."""
+
+    orders: tuple[RunOrder, ...]
+    notices: tuple[Event, ...]
+    seen: Seen
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Collected while looking; `handled` and `examined` are the snapshot's next entries."""
+
+    orders: list[RunOrder]
+    notices: list[Event]
+    handled: dict[str, str]
+    examined: dict[str, str]
+
+
+def look(
+    repository: Repository, catalog: Catalog, ports: Ports, seen: Seen | None, now: datetime
+) -> Look:
+    """One look at everything in the repository: three requests when nothing is new.
+
+    The first look of all only remembers what is there.
+    """
+    refs = ports.forge.refs(repository)
+    feeds = _feeds(catalog)
+    if seen is None:
+        heads = {e.name: refs.branches[b] for e, b in feeds if b in refs.branches}
+        return Look((), (), baseline(refs, heads))
+    pipelines = ports.forge.pipelines(repository)
+    found = news(seen, refs, [branch for _, branch in feeds] + [repository.main])
+    reading = Reading(catalog, ports)
+    findings = _Findings([], list(tell_news(found, repository, refs, reading, now)), {}, {})
+    for environment, branch in feeds:
+        _look_at_branch(
+            environment, branch, repository, refs, pipelines, seen, reading, findings, now
+        )
+    _look_at_tags(found, repository, refs, reading, findings, now)
+    remembered = after_look(seen, refs, findings.handled, findings.examined)
+    return Look(tuple(findings.orders), tuple(findings.notices), remembered)
+
+
+def look_at_ref(
+    repository: Repository, ref: str, catalog: Catalog, ports: Ports, now: datetime
+) -> Look:
+    """What a hint about one ref (`refs/heads/…`, `refs/tags/…`) leads to; the ref is read again.
+
+    Nothing is remembered: whether an occasion has its run already is known where runs are launched.
+    """
+    refs = ports.forge.refs(repository)
+    reading = Reading(catalog, ports)
+    findings = _Findings([], [], {}, {})
+    seen = Seen({}, {})
+    kind, _, name = ref.removeprefix("refs/").partition("/")
+    if kind == "tags" and name in refs.tags:
+        arrived = News(NewsKind.TAG_NEW, name, None, refs.tags[name])
+        _look_at_tags((arrived,), repository, refs, reading, findings, now)
+    for environment, branch in _feeds(catalog):
+        if kind == "heads" and branch == name and branch in refs.branches:
+            pipelines = ports.forge.pipelines_of(repository, refs.branches[branch])
+            _look_at_branch(
+                environment, branch, repository, refs, pipelines, seen, reading, findings, now
+            )
+    return Look(tuple(findings.orders), tuple(findings.notices), seen)
+
+
+def _feeds(catalog: Catalog) -> list[tuple[Environment, str]]:
+    """Environments that a branch feeds by itself, with the branch."""
+    return [
+        (e, e.ref.branch) for e in catalog.environments.values() if e.automatic and e.ref.branch
+    ]
+
+
+def _look_at_branch(
+    environment: Environment,
+    branch: str,
+    repository: Repository,
+    refs: Refs,
+    pipelines: Iterable[Pipeline],
+    seen: Seen,
+    reading: Reading,
+    findings: _Findings,
+    now: datetime,
+) -> None:
+    head = refs.branches.get(branch)
+    if head is None or seen.handled.get(environment.name) == head:
+        return
+    pipeline = newest_pipeline(pipelines, branch, head)
+    mark = f"{head}:{pipeline.id}:{pipeline.state}" if pipeline else ""
+    if pipeline is None or (pipeline.finished and seen.examined.get(environment.name) == mark):
+        return
+    jobs = reading.ports.forge.jobs(repository, pipeline.id)
+    state = ci_state(pipeline, jobs, repository.ci_stages)
+    if state is not CiState.PASSED:
+        if state is CiState.FAILED and seen.examined.get(environment.name) != mark:
+            findings.notices.append(ci_failed(repository, branch, head, pipeline, now))
+        findings.examined[environment.name] = mark
+        return
+    writers = second_writers(jobs, repository.ci_stages)
+    if writers:
+        findings.notices.append(second_writer(repository, environment, writers, pipeline, now))
+    _order_delivery(Source(environment, repository, head, branch), reading, findings, now)
+
+
+def _order_delivery(source: Source, reading: Reading, findings: _Findings, now: datetime) -> None:
+    """One order for the services whose source changed; none where nothing did.
+
+    While a gate is closed the commit is not dealt with: the next look asks again.
+    """
+    open_: list[str] = []
+    closed: list[str] = []
+    for service in affected(source, reading):
+        ready = _gate_is_open(service, source, reading, now)
+        (open_ if ready else closed).append(service.name)
+    if open_ or closed:
+        findings.orders.append(orders.delivery(source, open_, closed))
+    if not closed:
+        findings.handled[source.environment.name] = source.commit
+
+
+def _gate_is_open(service: Service, source: Source, reading: Reading, now: datetime) -> bool:
+    record = resolve(service, source, reading, now)
+    if isinstance(record, Unresolved):
+        return False
+    return evaluate(candidate_of(service, record), reading, now).open
+
+
+def _look_at_tags(
+    found: Iterable[News],
+    repository: Repository,
+    refs: Refs,
+    reading: Reading,
+    findings: _Findings,
+    now: datetime,
+) -> None:
+    for item in found:
+        if item.kind not in (NewsKind.TAG_NEW, NewsKind.TAG_MOVED):
+            continue
+        if not is_version(item.name):
+            findings.notices.append(unversioned(repository, item.name, now))
+            continue
+        for environment in reading.catalog.fed_by_versions():
+            source = Source(
+                environment, repository, refs.tags[item.name], item.name, version=item.name
+            )
+            findings.orders.extend(_candidate_orders(source, reading, now))
+
+
+def _candidate_orders(source: Source, reading: Reading, now: datetime) -> list[RunOrder]:
+    """A version tag becomes a release with its manifest, and one order for its prognosis."""
+    services = reading.catalog.services_of(source.repository.name)
+    if not services:
+        return []
+    remember_release(source, services, reading, now)
+    return [orders.candidate(source, [service.name for service in services])]
+
+
+def remember_release(
+    source: Source, services: Iterable[Service], reading: Reading, now: datetime
+) -> ReleaseSeen:
+    """Record the first sight of a version at a commit, with the digest of every service it has."""
+    history = reading.ports.history
+    known = [r for r in history.releases(source.repository.name) if r.version == source.version]
+    if known and known[0].commit == source.commit and known[0].images:
+        return known[0]
+    records = [resolve(service, source, reading, now) for service in services]
+    images = [record for record in records if isinstance(record, ImageRecord)]
+    release = ReleaseSeen(
+        repository=source.repository.name,
+        version=source.version or "",
+        commit=source.commit,
+        at=now,
+        images={record.service: record.digest for record in images},
+        fingerprints={record.service: record.fingerprint for record in images},
+    )
+    history.record(release)
+    return release

@@ -1,0 +1,95 @@
+"""What people are told of an intake, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.catalog import Environment, Repository
+from flowmaster_delivery.model.events import Event, Severity
+from flowmaster_delivery.model.source import Pipeline, Refs
+from flowmaster_delivery.policy.intake import News, NewsKind
+from flowmaster_delivery.policy.versioning import is_version
+
+
+def tell_news(
+    found: Iterable[News], repository: Repository, refs: Refs, reading: Reading, now: datetime
+) -> Iterator[Event]:
+    """Name what a plain "something new" would hide: moves, deletions, rewritten history."""
+    for item in found:
+        words = _words(item, repository, refs, reading)
+        if words:
+            kind, text, severity = words
+            title = f"{repository.name}: {text}"
+            yield Event(kind, title, title, severity, now)
+
+
+def _words(
+    item: News, repository: Repository, refs: Refs, reading: Reading
+) -> tuple[str, str, Severity] | None:
+    before, after = (item.before or "")[:8], (item.after or "")[:8]
+    match item.kind:
+        case NewsKind.TAG_MOVED:
+            text = f"tag {item.name} was moved from {before} to {after}: a new candidate"
+            return "tag_moved", f"{text}; approvals start anew", Severity.WARNING
+        case NewsKind.TAG_DELETED:
+            return "tag_deleted", f"tag {item.name} ({before}) was deleted", Severity.WARNING
+        case NewsKind.BRANCH_DELETED:
+            return (
+                "branch_deleted",
+                f"branch {item.name} ({before}) was deleted; what it fed keeps running",
+                Severity.WARNING,
+            )
+        case NewsKind.BRANCH_MOVED if _was_forced(item, repository, reading):
+            text = f"branch {item.name} was force-pushed: {before} is not in {after}"
+            return "force_push", text, Severity.WARNING
+        case NewsKind.TAG_NEW if is_version(item.name):
+            old = item.after != refs.branches.get(repository.main)
+            where = f"an older commit than {repository.main}'s head" if old else repository.main
+            return "tag_new", f"tag {item.name} at {after}, on {where}", Severity.INFO
+        case _:
+            return None
+
+
+def _was_forced(item: News, repository: Repository, reading: Reading) -> bool:
+    if item.before is None:
+        return False
+    return not reading.ports.forge.contains(repository, item.name, item.before)
+
+
+def ci_failed(
+    repository: Repository, branch: str, commit: str, pipeline: Pipeline, now: datetime
+) -> Event:
+    text = f"CI of {repository.name} failed on {branch} at {commit[:8]}; nothing was rolled out"
+    links = (("pipeline", pipeline.url),) if pipeline.url else ()
+    return Event("ci_failed", text, text, Severity.WARNING, now, links=links)
+
+
+def second_writer(
+    repository: Repository,
+    environment: Environment,
+    jobs: Iterable[str],
+    pipeline: Pipeline,
+    now: datetime,
+) -> Event:
+    names = ", ".join(jobs)
+    text = (
+        f"{repository.name}: {names} in GitLab also deploys to {environment.name}; "
+        "two writers undo each other: remove the job from .gitlab-ci.yml"
+    )
+    links = (("pipeline", pipeline.url),) if pipeline.url else ()
+    return Event(
+        "second_writer",
+        text,
+        text,
+        Severity.WARNING,
+        now,
+        environment=environment.name,
+        links=links,
+    )
+
+
+def unversioned(repository: Repository, tag: str, now: datetime) -> Event:
+    text = f"{repository.name}: tag {tag!r} is no version; a release is tagged vX.Y.Z"
+    return Event("tag_ignored", text, text, Severity.INFO, now)
