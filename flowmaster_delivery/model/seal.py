@@ -64,7 +64,10 @@ class Grant:
         parts = content.split("|") if content else []
         if len(parts) != 4:
             return None
-        return cls(parts[0], parts[1], parts[2], datetime.fromisoformat(parts[3]))
+        try:
+            return cls(parts[0], parts[1], parts[2], datetime.fromisoformat(parts[3]))
+        except ValueError:
+            return None
 
     def covers(self, occasion: str, environment: str, now: datetime) -> bool:
         same = (self.occasion, self.environment) == (occasion, environment)

@@ -1,0 +1,180 @@
+"""The history port on Dagster's event log, by public methods of the instance.
+
+Where a record stands (every event carries the record and its seal in its metadata):
+
+- ImageRecord: materialization of `<service>/image`; Admission: of `<service>/promotion`;
+- DeploymentRecord: materialization of `<service>/deployment` where it succeeded, else observation;
+- HealthObservation: observation (by the watch) or materialization (by a run) of `<service>/health`;
+- ReleaseSeen and Approval: observations of `release/<repository>`, the version as their partition;
+- Hold: observations of the one key `holds`, so that all of them cost one query.
+
+All but the last two in the partition of their environment. Reads see what other processes wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    AssetRecordsFilter,
+    DagsterInstance,
+    EventLogRecord,
+    EventRecordsResult,
+    MetadataValue,
+    TextMetadataValue,
+)
+
+from flowmaster_delivery.adapters.dagster_codec import decode, sealed
+from flowmaster_delivery.model.health import HealthObservation
+from flowmaster_delivery.model.image import ImageRecord
+from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
+from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome
+from flowmaster_delivery.ports import Record
+
+RECORD_KEY = "flowmaster/record"
+SEAL_KEY = "flowmaster/seal"
+HOLDS = AssetKey(["holds"])
+PAGE = 500
+
+R = TypeVar("R")
+
+
+def release_key(repository: str) -> AssetKey:
+    return AssetKey(["release", repository])
+
+
+class DagsterHistory:
+    """Implements `ports.History`. `seal_key` is what every record is sealed with."""
+
+    def __init__(self, instance: DagsterInstance, seal_key: str) -> None:
+        self._instance = instance
+        self._seal_key = seal_key
+
+    def images(self, service: str, environment: str, limit: int = 50) -> tuple[ImageRecord, ...]:
+        return self._materialized(ImageRecord, AssetKey([service, "image"]), environment, limit)
+
+    def admissions(self, service: str, environment: str, limit: int = 50) -> tuple[Admission, ...]:
+        return self._materialized(Admission, AssetKey([service, "promotion"]), environment, limit)
+
+    def deployments(
+        self, service: str, environment: str, limit: int = 50
+    ) -> tuple[DeploymentRecord, ...]:
+        where = _filter(AssetKey([service, "deployment"]), environment)
+        found = {*self._events(DeploymentRecord, where, limit)}
+        ordered = sorted(found, key=lambda record: record.finished_at, reverse=True)
+        return tuple(ordered[:limit])
+
+    def observations(
+        self, service: str, environment: str, since: datetime | None = None, limit: int = 1000
+    ) -> tuple[HealthObservation, ...]:
+        where = _filter(AssetKey([service, "health"]), environment, since)
+        found = [
+            o
+            for o in self._events(HealthObservation, where, limit)
+            if since is None or o.at >= since
+        ]
+        return tuple(sorted(found, key=lambda seen: seen.at, reverse=True)[:limit])
+
+    def holds(self) -> tuple[Hold, ...]:
+        last: dict[str, Hold] = {}
+        for hold in self._all_observed(Hold, _filter(HOLDS)):
+            if hold.id not in last or last[hold.id].active:  # a release is never undone
+                last[hold.id] = hold
+        return tuple(sorted(last.values(), key=lambda hold: hold.at, reverse=True))
+
+    def approvals(self, repository: str, version: str) -> tuple[Approval, ...]:
+        found = self._all_observed(Approval, _filter(release_key(repository), version))
+        return tuple(sorted(found, key=lambda approval: approval.at))
+
+    def releases(self, repository: str, limit: int = 200) -> tuple[ReleaseSeen, ...]:
+        found: list[ReleaseSeen] = []
+        for release in self._all_observed(ReleaseSeen, _filter(release_key(repository))):
+            found.append(release)
+            if len(found) == limit:
+                break
+        return tuple(sorted(found, key=lambda release: release.at, reverse=True))
+
+    def record(self, record: Record) -> None:
+        key, partition = _place(record)
+        materialized = isinstance(record, ImageRecord | Admission) or (
+            isinstance(record, DeploymentRecord) and record.outcome is Outcome.SUCCESS
+        )
+        event = AssetMaterialization if materialized else AssetObservation
+        self._instance.report_runless_asset_event(
+            event(asset_key=key, partition=partition, metadata=self.metadata_of(record))
+        )
+
+    def metadata_of(self, record: Record) -> dict[str, TextMetadataValue]:
+        """What makes an event of a run count: the record and its seal."""
+        text, seal = sealed(self._seal_key, record)
+        return {RECORD_KEY: MetadataValue.text(text), SEAL_KEY: MetadataValue.text(seal)}
+
+    def read(self, kind: type[R], metadata: Mapping[str, object]) -> R | None:
+        """The record in an event's metadata, where there is one of this kind that we sealed."""
+        text, seal = (metadata.get(key) for key in (RECORD_KEY, SEAL_KEY))
+        if not isinstance(text, TextMetadataValue) or not isinstance(seal, TextMetadataValue):
+            return None
+        record = decode(self._seal_key, text.value, seal.value)
+        return record if isinstance(record, kind) else None
+
+    def _materialized(
+        self, kind: type[R], key: AssetKey, environment: str, limit: int
+    ) -> tuple[R, ...]:
+        page = self._instance.fetch_materializations(_filter(key, environment), limit=limit)
+        return tuple(self._parsed(kind, page))
+
+    def _events(self, kind: type[R], where: AssetRecordsFilter, limit: int) -> Iterator[R]:
+        yield from self._parsed(kind, self._instance.fetch_materializations(where, limit=limit))
+        yield from self._parsed(kind, self._instance.fetch_observations(where, limit=limit))
+
+    def _all_observed(self, kind: type[R], where: AssetRecordsFilter) -> Iterator[R]:
+        cursor: str | None = None
+        while True:
+            page = self._instance.fetch_observations(where, limit=PAGE, cursor=cursor)
+            yield from self._parsed(kind, page)
+            if not page.has_more:
+                return
+            cursor = page.cursor
+
+    def _parsed(self, kind: type[R], page: EventRecordsResult) -> Iterator[R]:
+        for event in page.records:
+            record = self.read(kind, _metadata(event))
+            if record is not None:
+                yield record
+
+
+def _filter(
+    key: AssetKey, partition: str | None = None, since: datetime | None = None
+) -> AssetRecordsFilter:
+    return AssetRecordsFilter(
+        asset_key=key,
+        asset_partitions=[partition] if partition else None,
+        after_timestamp=since.timestamp() if since else None,
+    )
+
+
+def _metadata(event: EventLogRecord) -> Mapping[str, object]:
+    content = event.asset_materialization or event.asset_observation
+    return content.metadata if content else {}
+
+
+def _place(record: Record) -> tuple[AssetKey, str | None]:
+    match record:
+        case ImageRecord():
+            return AssetKey([record.service, "image"]), record.environment
+        case Admission():
+            candidate = record.candidate
+            return AssetKey([candidate.service, "promotion"]), candidate.environment
+        case DeploymentRecord():
+            return AssetKey([record.service, "deployment"]), record.environment
+        case HealthObservation():
+            return AssetKey([record.service, "health"]), record.environment
+        case Hold():
+            return HOLDS, None
+        case Approval() | ReleaseSeen():
+            return release_key(record.repository), record.version
