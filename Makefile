@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all that a newcomer needs; each makes .venv itself when it is missing.
+# PYTHON=… picks an interpreter (3.11 to 3.13); otherwise the first that fits is taken.
+.PHONY: demo test check bench format lock clean
+
+export DAGSTER_DISABLE_TELEMETRY = 1
+PYTHON ?= $(shell sh scripts/find-python)
+BIN = .venv/bin
+
+demo: .venv/.installed
+	$(BIN)/flowmaster demo $(DEMO)
+
+test: .venv/.installed
+	$(BIN)/pytest -n 2 --dist loadscope $(TEST)
+
+check: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks $(BENCH)
+
+format: .venv/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/.installed
+	sh scripts/lock
+
+.venv/.installed: requirements.lock pyproject.toml scripts/install
+	sh scripts/install "$(PYTHON)"
+
+clean:
+	rm -rf .venv .flowmaster
