@@ -287,6 +287,9 @@ class Launcher(Protocol):
 
     def find(self, occasion: str) -> LaunchedRun | None: ...
 
+    def unfinished(self, tags: Mapping[str, str]) -> LaunchedRun | None:
+        """The newest run with all of these tags that has not ended."""
+
     def run(self, run_id: str) -> LaunchedRun:
         """Raise NotFound where there is no such run."""
 

@@ -1,0 +1,84 @@
+"""Answers: records as JSON, and every error with the status that tells what kind it is.
+
+Errors have one form: `{"error": {"kind": "refused", "message": "what, to what, what to do"}}`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from flowmaster_delivery.model.errors import (
+    CatalogFault,
+    DeliveryError,
+    Denied,
+    Malformed,
+    NotFound,
+    Throttled,
+    Transient,
+    UnknownName,
+)
+from flowmaster_delivery.web.identity import Forbidden, Unauthenticated
+
+LOG = logging.getLogger(__name__)
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+
+STATUSES: tuple[tuple[type[DeliveryError], int, str], ...] = (
+    (Unauthenticated, 401, "unauthenticated"),
+    (Forbidden, 403, "forbidden"),
+    (UnknownName, 404, "unknown"),
+    (NotFound, 404, "not_found"),
+    (Malformed, 400, "malformed"),
+    (CatalogFault, 503, "catalog"),
+    (Denied, 502, "denied"),
+    (Throttled, 503, "throttled"),
+    (Transient, 502, "unreachable"),
+)
+"""First match wins; what is not listed is a rule of ours that says no."""
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """Dataclasses, times and enums as JSON: times are ISO 8601, enums their values."""
+    content = ANYTHING.dump_json(value)
+    return Response(content, status_code=status, media_type="application/json")
+
+
+def failed(status: int, kind: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"kind": kind, "message": message}}, status_code=status)
+
+
+def of_error(error: DeliveryError) -> Response:
+    """The answer that an error of ours gets."""
+    status, kind = next(
+        ((status, kind) for known, status, kind in STATUSES if isinstance(error, known)),
+        (409, "refused"),
+    )
+    response = failed(status, kind, str(error))
+    if isinstance(error, Throttled) and error.retry_after:
+        response.headers["Retry-After"] = str(round(error.retry_after))
+    return response
+
+
+def answered(
+    handler: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose errors of ours become answers."""
+
+    async def answering(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except DeliveryError as error:
+            return of_error(error)
+
+    return answering
+
+
+async def unforeseen(request: Request, error: Exception) -> Response:
+    """The answer to what nobody thought of: only that it happened leaves the server."""
+    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return failed(500, "internal", "the server failed in an unforeseen way; its log says how")

@@ -1,0 +1,128 @@
+"""Promotions and rollbacks: runs that people ask for, and how those runs fare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from flowmaster_delivery.flows import orders
+from flowmaster_delivery.flows.approval import find_release
+from flowmaster_delivery.flows.image import Source
+from flowmaster_delivery.flows.overview import chosen_services
+from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
+from flowmaster_delivery.ports import LaunchedRun, RunOrder
+from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.bodies import PromotionBody, RollbackBody, parse
+from flowmaster_delivery.web.identity import asker
+from flowmaster_delivery.web.office import Office, office_of
+
+
+async def promote(request: Request) -> Response:
+    """Launch the run that asks every gate and, where all are open, ships."""
+    body = await parse(request, PromotionBody)
+    run = await run_in_threadpool(_promote, request, body, office_of(request))
+    return as_json(_told(run), 202)
+
+
+def _promote(request: Request, body: PromotionBody, office: Office) -> LaunchedRun:
+    environment = office.catalog.environment(body.environment)
+    for name in body.services:
+        office.catalog.service(name)
+    asked_by = asker(request, office, environment)
+    repository, release = find_release(body.version, office.catalog, office.ports)
+    services = chosen_services(repository, dict.fromkeys(body.services), office.catalog)
+    source = Source(environment, repository, release.commit, release.version, release.version)
+    names = [service.name for service in services]
+    order = orders.promotion(source, names, reason=body.reason, partial=body.partial)
+    with office.one_promotion_at_a_time:
+        _refuse_second(order, office)
+        return office.launcher.launch(order, asked_by)
+
+
+def _refuse_second(order: RunOrder, office: Office) -> None:
+    """Two promotions of one repository into one environment would judge each other's past."""
+    shared = {key: order.tags[key] for key in (orders.REPOSITORY, orders.ENVIRONMENT)}
+    for purpose in ("promotion", "ship"):
+        run = office.launcher.unfinished({**shared, orders.PURPOSE: purpose})
+        if run:
+            who = run.tags.get("flowmaster/asked-by", "somebody")
+            what = run.tags.get(orders.VERSION) or "a release"
+            raise Refused(
+                f"{who} is promoting {what} of {shared[orders.REPOSITORY]} to "
+                f"{order.environment} right now (run {run.id}); wait until it has ended: {run.url}"
+            )
+
+
+async def roll_back(request: Request) -> Response:
+    """Launch the run that brings services back to a version or to what they ran before."""
+    body = await parse(request, RollbackBody)
+    run = await run_in_threadpool(_roll_back, request, body, office_of(request))
+    return as_json(_told(run), 202)
+
+
+def _roll_back(request: Request, body: RollbackBody, office: Office) -> LaunchedRun:
+    environment = office.catalog.environment(body.environment)
+    services = tuple(dict.fromkeys(office.catalog.service(n).name for n in body.services))
+    asked_by = asker(request, office, environment)
+    wanted = services or _services_that_have_it(body.to, environment.name, office)
+    order = orders.rollback(environment, wanted, body.to, reason=body.reason)
+    return office.launcher.launch(order, asked_by)
+
+
+def _services_that_have_it(to: str, environment: str, office: Office) -> tuple[str, ...]:
+    """Without names: the services of the last release, or all that ran the version."""
+    history = office.ports.history
+    recorded = {n: history.deployments(n, environment, 20) for n in office.catalog.services}
+    if to == "previous":
+        found = _last_release(recorded)
+    else:
+        found = [n for n, records in recorded.items() if any(r.version == to for r in records)]
+    if not found:
+        raise Refused(f"no service of {environment} ever ran {to}; name services with --service")
+    return tuple(found)
+
+
+def _last_release(recorded: Mapping[str, tuple[DeploymentRecord, ...]]) -> list[str]:
+    """The services whose last change belongs to the newest commit that was brought there."""
+    changed = {
+        name: next((r for r in records if r.method is Method.ROLLOUT), None)
+        for name, records in recorded.items()
+    }
+    known = [record for record in changed.values() if record]
+    newest = max(known, key=lambda record: record.finished_at, default=None)
+    return [n for n, r in changed.items() if r and newest and r.commit == newest.commit]
+
+
+async def run_of(request: Request) -> Response:
+    """How a run fares, with the run that ships what it admitted, where there is one."""
+    run_id: str = request.path_params["id"]
+    return as_json(await run_in_threadpool(_run, run_id, office_of(request)))
+
+
+def _run(run_id: str, office: Office) -> dict[str, object]:
+    run = office.launcher.run(run_id)
+    following = office.launcher.find(f"ship:{run.id}") if run.state == "SUCCESS" else None
+    return {**_told(run), "next": _told(following) if following else None}
+
+
+def _told(run: LaunchedRun) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "state": run.state,
+        "finished": run.finished,
+        "url": run.url,
+        "reasons": run.reasons,
+        "steps": run.steps,
+    }
+
+
+ROUTES = (
+    Route("/api/promotions", answered(promote), methods=["POST"]),
+    Route("/api/rollbacks", answered(roll_back), methods=["POST"]),
+    Route("/api/runs/{id}", answered(run_of), methods=["GET"]),
+)

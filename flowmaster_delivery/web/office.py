@@ -1,0 +1,37 @@
+"""What the server works with, handed to every handler: one value instead of globals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from starlette.requests import Request
+
+from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.ports import Launcher, Ports
+from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.web.hints import Hints
+from flowmaster_delivery.web.repeats import Repeats
+from flowmaster_delivery.web.signature import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Everything a handler may need; `clock` answers timezone-aware UTC."""
+
+    settings: Settings
+    catalog: Catalog
+    ports: Ports
+    launcher: Launcher
+    clock: Callable[[], datetime]
+    hints: Hints
+    repeats: Repeats
+    webhook_secrets: Secrets
+    one_promotion_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+
+
+def office_of(request: Request) -> Office:
+    office: Office = request.app.state.office
+    return office
