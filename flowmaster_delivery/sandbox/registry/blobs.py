@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flowmaster_delivery.sandbox.registry.body import read_body
+from flowmaster_delivery.sandbox.bodies import read_body
 from flowmaster_delivery.sandbox.registry.errors import RegistryError
 from flowmaster_delivery.sandbox.registry.store import DIGEST, Store, digest_of
 

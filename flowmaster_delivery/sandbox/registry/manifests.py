@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flowmaster_delivery.sandbox.registry.body import read_body
+from flowmaster_delivery.sandbox.bodies import read_body
 from flowmaster_delivery.sandbox.registry.errors import RegistryError
 from flowmaster_delivery.sandbox.registry.store import (
     DIGEST,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -100,6 +101,8 @@ class RegistrySandbox:
             response = await self._dispatch(request, request.path_params.get("rest", ""))
         except RegistryError as error:
             response = error.response()
+        except HTTPException as error:
+            response = RegistryError("SIZE_INVALID", error.detail).response()
         response.headers.update(HEADERS)
         return response
 

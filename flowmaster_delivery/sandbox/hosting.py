@@ -1,0 +1,115 @@
+"""Serving an ASGI app on a loopback port, from within an event loop that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LOOPBACK = "127.0.0.1"
+ABORT = "flowmaster.abort"
+"""Key of the ASGI scope under which a connection's own `abort` stands."""
+
+
+def bind(port: int = 0) -> socket.socket:
+    """A listening address of our own; port 0 takes a free one. OSError where it is taken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
+
+
+async def drop(scope: Scope, receive: Receive) -> None:
+    """Close the connection without an answer, as a server that crashes does."""
+    abort = scope.get(ABORT)
+    if abort is None:
+        raise ConnectionAbortedError("the sandbox was told to drop this connection")
+    abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Server:
+    """One app on one address. `start` returns when it answers; `stop` waits for requests, 1 s."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        bound: socket.socket,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+    ) -> None:
+        self._bound = bound
+        self._task: asyncio.Task[None] | None = None
+        self._server = _Quiet(
+            uvicorn.Config(
+                app,
+                http=_Abortable,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                timeout_keep_alive=60,
+                backlog=512,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        return port_of(self._bound)
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._bound]))
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+                raise RuntimeError(f"the server on port {self.port} ended before it answered")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._bound.close()
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to who started the sandbox."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Abortable(HttpToolsProtocol):
+    """Gives each request's scope the means to cut its connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        inner = cast("ASGIApp", self.app)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[ABORT] = transport.abort
+            await inner(scope, receive, send)
+
+        self.app = app

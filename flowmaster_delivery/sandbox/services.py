@@ -1,0 +1,169 @@
+"""The services that run on the sandbox's cluster, as the world reaches them over HTTP.
+
+`/<environment>/<service>/<path>` answers by what runs: which pods are ready, and what their image
+was told to do. The API server's pod proxy asks `answer` for one pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from flowmaster_delivery.sandbox.hosting import drop
+from flowmaster_delivery.sandbox.orders import Behaviours
+from flowmaster_delivery.sandbox.traffic import Traffic
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+REFUSED = 0
+"""Status that says: the connection was refused or cut."""
+
+
+class RunningPod(Protocol):
+    """What the cluster tells of a pod (`sandbox.kubernetes.RunningPod`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def since(self) -> datetime: ...
+
+
+Running = Callable[[str, str], Sequence[RunningPod]]
+"""Pods of a workload: called with namespace and workload."""
+
+PodAnswer = tuple[int, Mapping[str, str], bytes, float]
+"""Status (REFUSED: no answer), headers, body, and the seconds it takes."""
+
+
+@dataclass(slots=True)
+class Services:
+    """`namespaces` leads from an environment, as it stands in URLs, to its namespace."""
+
+    running: Running
+    behaviours: Behaviours
+    traffic: Traffic
+    namespaces: Mapping[str, str]
+    workloads: Mapping[str, str]
+    """Workload of a service where it is not called like the service."""
+
+    @property
+    def app(self) -> ASGIApp:
+        path = "/{environment}/{service}/{path:path}"
+        return Starlette(
+            routes=[
+                Route("/metrics", self._metrics),
+                Route("/{environment}/{service}/metrics", self._metrics),
+                Route("/{environment}/{service}", _Door(self), methods=METHODS),
+                Route(path, _Door(self), methods=METHODS),
+            ]
+        )
+
+    def answer(self, namespace: str, workload: str, pod: str, path: str) -> PodAnswer:
+        """What one pod answers now; counted as traffic. `path` is not looked at: any is served."""
+        found = [p for p in self.running(namespace, workload) if p.name == pod]
+        if not found:
+            return REFUSED, {}, b"", 0.0
+        return self._answer(namespace, workload, found[0], path)
+
+    def pods_behind(self, environment: str, service: str) -> tuple[str, str, Sequence[RunningPod]]:
+        """Namespace, workload and pods, ready ones or not; all empty for what is unknown."""
+        namespace = self.namespaces.get(environment, "")
+        workload = self.workloads.get(service, service)
+        return namespace, workload, self.running(namespace, workload) if namespace else ()
+
+    def answer_behind(self, environment: str, service: str, path: str) -> PodAnswer:
+        """What the load balancer in front of the service answers: ready pods take turns."""
+        namespace, workload, pods = self.pods_behind(environment, service)
+        if not pods:
+            return _json(404, {"error": f"no service {service!r} runs in {environment!r}"})
+        ready = [p for p in pods if p.ready]
+        if not ready:
+            return _json(503, {"error": f"no pod of {service!r} is ready in {environment!r}"})
+        turn = self.traffic.turn(namespace, workload) % len(ready)
+        return self._answer(namespace, workload, ready[turn], path)
+
+    def _answer(self, namespace: str, workload: str, pod: RunningPod, path: str) -> PodAnswer:
+        behaviour = self.behaviours.service(namespace, workload, pod.image)
+        if behaviour.down:
+            return REFUSED, {}, b"", 0.0
+        failed = self.traffic.fails(pod.name, behaviour.failure_rate)
+        status = behaviour.status if failed else 200
+        self.traffic.count(namespace, workload, pod.name, status)
+        body = {
+            "status": "error" if failed else "ok",
+            "service": workload,
+            "image": pod.image,
+            "digest": pod.digest,
+            "pod": pod.name,
+            "path": "/" + path.lstrip("/"),
+            "since": pod.since.isoformat(),
+            "sandbox": True,
+        }
+        return _json(status, body, behaviour.delay)
+
+    async def _metrics(self, request: Request) -> Response:
+        environment = request.path_params.get("environment")
+        service = request.path_params.get("service", "")
+        self.traffic.advance()
+        wanted: dict[str, str] = {}
+        if environment is not None:
+            wanted["namespace"] = self.namespaces.get(environment, "")
+            wanted["service"] = self.workloads.get(service, service)
+        return PlainTextResponse(
+            exposition(self.traffic, wanted), media_type="text/plain; version=0.0.4"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """An ASGI app rather than a handler: it may have to cut the connection."""
+
+    services: Services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        params = scope["path_params"]
+        status, headers, body, delay = self.services.answer_behind(
+            params["environment"], params["service"], params.get("path", "")
+        )
+        await asyncio.sleep(delay)
+        if status == REFUSED:
+            await drop(scope, receive)
+            return
+        body = b"" if scope["method"] == "HEAD" else body
+        await Response(body, status, headers=dict(headers))(scope, receive, send)
+
+
+def exposition(traffic: Traffic, wanted: Mapping[str, str]) -> str:
+    """The counters in Prometheus' text format, those whose labels are as wanted."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for series in traffic.series():
+        if series.live and all(series.labels[k] == v for k, v in wanted.items()):
+            labels = ",".join(f'{k}="{v}"' for k, v in sorted(series.labels.items()))
+            by_name[series.name].append(f"{series.name}{{{labels}}} {series.last:g}")
+    lines = ["# HELP flowmaster_sandbox 1 where these figures come from a sandbox."]
+    lines += ["# TYPE flowmaster_sandbox gauge", "flowmaster_sandbox 1"]
+    for name, samples in sorted(by_name.items()):
+        kind = "counter" if name.endswith("_total") else "gauge"
+        lines += [f"# TYPE {name} {kind}", *samples]
+    return "\n".join(lines) + "\n"
+
+
+def _json(status: int, body: Mapping[str, object], delay: float = 0.0) -> PodAnswer:
+    headers = {"Content-Type": "application/json", "Server": "flowmaster-sandbox-service"}
+    return status, headers, json.dumps(body).encode(), delay
