@@ -1,0 +1,79 @@
+"""A history in memory: a list of records, oldest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowmaster_delivery.model.health import HealthObservation
+from flowmaster_delivery.model.image import ImageRecord
+from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
+from flowmaster_delivery.model.rollout import DeploymentRecord
+from flowmaster_delivery.ports import Record
+
+
+@dataclass
+class FakeHistory:
+    records: list[Record] = field(default_factory=list)
+
+    def record(self, record: Record) -> None:
+        self.records.append(record)
+
+    def images(self, service: str, environment: str, limit: int = 50) -> tuple[ImageRecord, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, ImageRecord) and (r.service, r.environment) == (service, environment)
+        ]
+        return tuple(found[:limit])
+
+    def admissions(self, service: str, environment: str, limit: int = 50) -> tuple[Admission, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, Admission)
+            and (r.candidate.service, r.candidate.environment) == (service, environment)
+        ]
+        return tuple(found[:limit])
+
+    def deployments(
+        self, service: str, environment: str, limit: int = 50
+    ) -> tuple[DeploymentRecord, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, DeploymentRecord)
+            and (r.service, r.environment) == (service, environment)
+        ]
+        return tuple(found[:limit])
+
+    def observations(
+        self, service: str, environment: str, since: datetime | None = None, limit: int = 1000
+    ) -> tuple[HealthObservation, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, HealthObservation)
+            and (r.service, r.environment) == (service, environment)
+            and (since is None or r.at >= since)
+        ]
+        return tuple(found[:limit])
+
+    def holds(self) -> tuple[Hold, ...]:
+        last = {r.id: r for r in self.records if isinstance(r, Hold)}
+        return tuple(last.values())
+
+    def approvals(self, repository: str, version: str) -> tuple[Approval, ...]:
+        return tuple(
+            r
+            for r in self.records
+            if isinstance(r, Approval) and (r.repository, r.version) == (repository, version)
+        )
+
+    def releases(self, repository: str, limit: int = 200) -> tuple[ReleaseSeen, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, ReleaseSeen) and r.repository == repository
+        ]
+        return tuple(found[:limit])
