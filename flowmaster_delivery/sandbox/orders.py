@@ -128,6 +128,14 @@ class Behaviours:
         """Tell the services that match how to answer."""
         _replace(self._services, Rule(behaviour, namespace, workload, image))
 
+    @property
+    def pod_rules(self) -> tuple[Rule[PodBehaviour], ...]:
+        return tuple(self._pods)
+
+    @property
+    def service_rules(self) -> tuple[Rule[ServiceBehaviour], ...]:
+        return tuple(self._services)
+
     def forget(self, workload: str = "*") -> None:
         """Take back the orders given for `workload` (the pattern as ordered); `*` means all."""
         self._pods = [r for r in self._pods if workload not in ("*", r.workload)]
