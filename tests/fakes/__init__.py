@@ -1,1 +1,1 @@
-"""Fakes: one per port, in memory, with readable state. They implement the port and run no logic of ours."""
+"""One fake per port, in memory, with readable state; they hold no logic of ours."""
