@@ -10,6 +10,8 @@ from pathlib import Path
 from flowmaster_delivery.model.errors import Permanent
 
 PREFIX = "FLOWMASTER_"
+DEFAULT_SERVER_URL = "http://127.0.0.1:3080"
+DEFAULT_DAGSTER_URL = "http://127.0.0.1:3000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,22 @@ class Settings:
             registry_user=env.get(f"{PREFIX}REGISTRY_USER"),
             registry_password=_secret(env, "registry_password"),
             slack_webhook=_secret(env, "slack_webhook"),
-            dagster_url=env.get(f"{PREFIX}DAGSTER_URL", "http://127.0.0.1:3000"),
-            server_url=env.get(f"{PREFIX}URL", "http://127.0.0.1:3080"),
+            dagster_url=env.get(f"{PREFIX}DAGSTER_URL", DEFAULT_DAGSTER_URL),
+            server_url=env.get(f"{PREFIX}URL", DEFAULT_SERVER_URL),
             sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
             identity_header=env.get(f"{PREFIX}IDENTITY_HEADER"),
         )
+
+
+def caller_token(environ: Mapping[str, str] | None = None) -> str | None:
+    """The GitLab token of whoever runs a command (FLOWMASTER_TOKEN); never part of Settings."""
+    env = os.environ if environ is None else environ
+    return env.get(f"{PREFIX}TOKEN") or None
+
+
+def environ_of_child(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that we start: our own, with these variables on top."""
+    return {**os.environ, **variables}
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

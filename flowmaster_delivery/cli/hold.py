@@ -1,0 +1,67 @@
+"""`flowmaster hold`: which services may not be promoted where, by whom and why."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.table import Table
+
+from flowmaster_delivery.cli.console import out
+from flowmaster_delivery.cli.session import Session
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def hold(ctx: click.Context) -> None:
+    """List, place and release holds. Without a command: list them."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_holds)
+
+
+@hold.command("list")
+@click.option("--environment", help="Only of this one.")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@click.pass_obj
+def list_holds(session: Session, environment: str | None = None, as_json: bool = False) -> None:
+    """The holds that are in force."""
+    params = {"environment": environment} if environment else {}
+    found = session.server().get("/api/holds", params)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if not found:
+        click.echo("nothing is held")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("id", "service", "environment", "by", "since", "reason"):
+        table.add_column(name, no_wrap=name != "reason")
+    for row in found:
+        since = row["at"][:16].replace("T", " ")
+        table.add_row(
+            row["id"], row["service"], row["environment"], row["author"], since, row["reason"]
+        )
+    out().print(table)
+
+
+@hold.command()
+@click.argument("environment")
+@click.argument("service")
+@click.option("--reason", required=True, help="Whoever meets it at night has nothing else.")
+@click.pass_obj
+def place(session: Session, environment: str, service: str, reason: str) -> None:
+    """Hold SERVICE in ENVIRONMENT: no promotion until it is released."""
+    body = {"environment": environment, "service": service, "reason": reason}
+    placed = session.server().post("/api/holds", body)
+    click.echo(f"{service} is held in {environment}: {placed['id']}")
+    click.echo(f"undo: flowmaster hold release {placed['id']} --reason …")
+
+
+@hold.command()
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", default="", help="Why it may go on; kept on record.")
+@click.pass_obj
+def release(session: Session, hold_id: str, reason: str) -> None:
+    """Release the hold ID (see `flowmaster hold`)."""
+    released = session.server().post(f"/api/holds/{hold_id}/release", {"reason": reason})
+    click.echo(f"{released['service']} may be promoted to {released['environment']} again")
