@@ -98,6 +98,38 @@ def caller_token(environ: Mapping[str, str] | None = None) -> str | None:
     return env.get(f"{PREFIX}TOKEN") or None
 
 
+def variables_of(settings: Settings) -> dict[str, str]:
+    """The variables that make another process read the same settings: paths, never secrets."""
+    paths = {
+        "CATALOG": settings.catalog,
+        "OVERLAY": settings.overlay,
+        "KUBECONFIG": settings.kubeconfig,
+        **{
+            f"{secret.name.upper()}_FILE": secret.path
+            for secret in (
+                settings.gitlab_token,
+                settings.webhook_secret,
+                settings.webhook_signing_token,
+                settings.seal_key,
+                settings.registry_password,
+                settings.slack_webhook,
+            )
+        },
+    }
+    texts = {
+        "REGISTRY_USER": settings.registry_user,
+        "DAGSTER_URL": settings.dagster_url,
+        "URL": settings.server_url,
+        "SANDBOX": "1" if settings.sandbox else None,
+        "IDENTITY_HEADER": settings.identity_header,
+    }
+    named = {name: str(value) for name, value in {**paths, **texts}.items() if value is not None}
+    return {
+        "DAGSTER_HOME": str(settings.home),
+        **{f"{PREFIX}{name}": value for name, value in named.items()},
+    }
+
+
 def environ_of_child(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that we start: our own, with these variables on top."""
     return {**os.environ, **variables}

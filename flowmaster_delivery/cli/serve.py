@@ -1,0 +1,47 @@
+"""`flowmaster serve`: the platform's own server."""
+
+from __future__ import annotations
+
+import click
+
+from flowmaster_delivery.cli.session import Session
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3080, show_default=True)
+@click.pass_obj
+def serve(session: Session, host: str, port: int) -> None:
+    """Receive GitLab's webhooks and answer the API, until Ctrl-C.
+
+    Webhooks are believed only with FLOWMASTER_WEBHOOK_SIGNING_TOKEN_FILE or
+    FLOWMASTER_WEBHOOK_SECRET_FILE set. Put an authenticating, encrypting proxy in front of it.
+    """
+    import logging
+    from datetime import UTC, datetime
+
+    import uvicorn
+    from dagster import DagsterInstance
+
+    from flowmaster_delivery.adapters.dagster_graphql import GraphqlLauncher
+    from flowmaster_delivery.web.app import app
+    from flowmaster_delivery.wiring import open_catalog, open_ports
+
+    def clock() -> datetime:
+        return datetime.now(tz=UTC)  # noqa: TID251  # the one clock of the server
+
+    settings = session.settings
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    catalog = open_catalog(settings)
+    with DagsterInstance.get() as instance:
+        ports = open_ports(settings, catalog, instance)
+        launcher = GraphqlLauncher(settings.dagster_url, settings.seal_key.read, clock)
+        uvicorn.run(
+            app(settings, catalog, ports, launcher, clock),
+            host=host,
+            port=port,
+            log_level="info",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+        )

@@ -1,0 +1,64 @@
+"""The far end: a sandbox of our own, or the real servers that the caller named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowmaster_delivery.adapters.yaml_catalog import load_catalog
+from flowmaster_delivery.adapters.yaml_catalog.documents import read_documents
+from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
+from flowmaster_delivery.cli.up.home import Home
+from flowmaster_delivery.settings import Secret, Settings
+
+
+def on_sandbox(settings: Settings, home: Home) -> Settings:
+    """Settings that point at the sandbox which has told its addresses in this home."""
+    told = sandbox_addresses(home)
+    overlay = home.write("overlay.yaml", _overlay(told))
+    return replace(
+        settings,
+        overlay=overlay,
+        kubeconfig=Path(told["kubeconfig"]),
+        gitlab_token=_secret(home, "gitlab_token", told["gitlab_token"]),
+        webhook_secret=_secret(home, "webhook_secret", told.get("webhook_secret")),
+        webhook_signing_token=_secret(
+            home, "webhook_signing_token", told.get("webhook_signing_token")
+        ),
+        seal_key=_secret(home, "seal_key"),
+        registry_user="root",
+        registry_password=_secret(home, "registry_password", told["gitlab_token"]),
+        sandbox=True,
+    )
+
+
+def on_real_servers(settings: Settings, home: Home) -> Settings:
+    """The caller's own settings; a seal key is made where none is configured."""
+    if settings.seal_key.path is not None:
+        return settings
+    return replace(settings, seal_key=_secret(home, "seal_key"))
+
+
+def sandbox_addresses(home: Home) -> dict[str, Any]:
+    """What the sandbox wrote once all of it answered."""
+    told: dict[str, Any] = json.loads((home.sandbox / "sandbox.json").read_text(encoding="utf-8"))
+    return told
+
+
+def _secret(home: Home, name: str, value: str | None = None) -> Secret:
+    return Secret(home.secret(name, value), name)
+
+
+def _overlay(told: dict[str, Any]) -> str:
+    """The sandbox's short durations, with every address on loopback. JSON is YAML too."""
+    durations = read_documents([shipped("sandbox.yaml")]).data
+    overlay = json.loads(json.dumps(durations, default=str))
+    overlay["forge_url"] = told["gitlab_url"]
+    overlay["registry_url"] = told["registry_url"]
+    services = str(told["services_url"]).rstrip("/")
+    for name in load_catalog(None).environments:
+        entry = overlay.setdefault("environments", {}).setdefault(name, {})
+        entry["base_url"] = f"{services}/{name}"
+    return json.dumps(overlay, indent=2) + "\n"
