@@ -26,7 +26,7 @@ class LogNotifier:
         LOG.log(LEVELS[event.severity], "%s [%s] %s: %s", event.kind, about, event.title, text)
 
 
-class Several:
+class SeveralNotifiers:
     """Tells each of them, in turn; one that fails against its promise stops no other."""
 
     def __init__(self, notifiers: Iterable[Notifier]) -> None:

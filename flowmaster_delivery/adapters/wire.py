@@ -20,7 +20,8 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_attempt,
     stop_before_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from flowmaster_delivery.model.errors import (
@@ -65,7 +66,8 @@ class Patience:
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        backoff = wait_exponential_jitter(initial=self.first_pause, jitter=self.first_pause)
+        pause = self.first_pause
+        backoff = wait_exponential(multiplier=pause) + wait_random(0, pause)
         asked = error.retry_after if isinstance(error, Throttled) else None
         return (asked or 0.0) + backoff(state)
 

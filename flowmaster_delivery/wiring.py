@@ -1,0 +1,75 @@
+"""The one place that constructs adapters: settings and catalog in, ports out.
+
+Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are read at use.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from dagster import DagsterInstance, TextMetadataValue
+
+from flowmaster_delivery.adapters.dagster_history import DagsterHistory, sealed_metadata
+from flowmaster_delivery.model.catalog import Catalog, Environment
+from flowmaster_delivery.ports import Cluster, ClusterOf, History, Notifier, Ports, Record
+from flowmaster_delivery.settings import Settings
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalog of this installation. Raise CatalogFault with every fault of its files."""
+    from flowmaster_delivery.adapters.yaml_catalog import load_catalog
+
+    return load_catalog(settings.catalog, settings.overlay)
+
+
+def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) -> Ports:
+    """The outside world as this installation is set up."""
+    from flowmaster_delivery.adapters.gitlab import GitLabForge
+    from flowmaster_delivery.adapters.http_probe import HttpProbe
+    from flowmaster_delivery.adapters.oci_registry import OciRegistry
+
+    return Ports(
+        forge=GitLabForge(catalog.forge_url, settings.gitlab_token.read),
+        registry=OciRegistry(
+            catalog.registry_url,
+            user=settings.registry_user,
+            password=settings.registry_password.read_optional,
+            trusted=(catalog.forge_url,),
+        ),
+        cluster=clusters(settings),
+        probe=HttpProbe(),
+        history=history_on(instance, settings),
+        notifier=notifier(settings),
+    )
+
+
+def metadata_of(record: Record, settings: Settings) -> dict[str, TextMetadataValue]:
+    """What makes an event of a run count as this record."""
+    return sealed_metadata(settings.seal_key.read(), record)
+
+
+def history_on(instance: DagsterInstance, settings: Settings) -> History:
+    """The history in this instance's event log, sealed with this installation's key."""
+    return DagsterHistory(instance, settings.seal_key.read())
+
+
+def clusters(settings: Settings) -> ClusterOf:
+    """One door per environment, opened at first use and shared by all threads."""
+    from flowmaster_delivery.adapters.kubernetes import KubernetesCluster
+
+    @cache
+    def cluster_of(environment: Environment) -> Cluster:
+        return KubernetesCluster(environment, settings.kubeconfig)
+
+    return cluster_of
+
+
+def notifier(settings: Settings) -> Notifier:
+    """The log always; Slack where an incoming webhook is configured."""
+    from flowmaster_delivery.adapters.notifiers import LogNotifier, SeveralNotifiers
+    from flowmaster_delivery.adapters.slack import SlackNotifier
+
+    log = LogNotifier()
+    if settings.slack_webhook.path is None:
+        return log
+    return SeveralNotifiers((log, SlackNotifier(settings.slack_webhook.read)))
