@@ -13,7 +13,7 @@ from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName, Unreachable
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.promotion import GateState, Hold, Verdict
-from flowmaster_delivery.model.source import MergeApproval, MergeRequest, Person
+from flowmaster_delivery.model.source import MergeApproval, MergeRequest, Person, PipelineState
 from tests.flows.conftest import NOW, Platform
 
 DANA, SAM, SOFIA = Person(1, "dana"), Person(2, "sam"), Person(3, "sofia")
@@ -33,12 +33,10 @@ def release(platform: Platform) -> Platform:
     platform.forge.people["dana@flowmaster.test"] = DANA
     platform.forge.merge_requests[head] = MergeRequest(
         1, "Release", DANA, "staging", "main", head, NOW - timedelta(hours=2), head,
-        (MergeApproval(DANA, NOW - timedelta(hours=1)), MergeApproval(SAM, NOW - timedelta(hours=1))),
+        tuple(MergeApproval(person, NOW - timedelta(hours=1)) for person in (DANA, SAM)),
     )  # fmt: skip
     platform.forge.tag("platform", "v1.1.0", head)
-    platform.forge.run_ci(
-        "platform", "v1.1.0", head, platform.forge.made_pipelines["platform"][0].state
-    )
+    platform.forge.run_ci("platform", "v1.1.0", head, PipelineState.SUCCESS)
     look_at_ref(platform.repository, "refs/tags/v1.1.0", platform.catalog, platform.ports, NOW)
     for service, digest in platform.history.releases("platform")[0].images.items():
         image = platform.history.images(service, "staging")[0]

@@ -1,0 +1,37 @@
+"""`python -m benchmarks [NAME …]`: measure, print a table, write bench.json."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import definitions, idle, latency, wave, whole
+from benchmarks.figures import Figure, keep, show
+
+MEASURES: dict[str, Callable[[], Iterator[Figure]]] = {
+    "definitions": definitions.measure,
+    "idle": idle.measure,
+    "wave": wave.measure,
+    "latency": latency.measure,
+    "tests": whole.tests,
+    "demo": whole.demo,
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - set(MEASURES)
+    if unknown:
+        print(f"no such measure: {', '.join(sorted(unknown))}; there are: {', '.join(MEASURES)}")
+        return 2
+    figures: list[Figure] = []
+    for name in names or MEASURES:
+        print(f"measuring {name} …", flush=True)
+        figures.extend(MEASURES[name]())
+    show(figures)
+    keep(figures, Path("bench.json"))
+    return 0 if all(figure.good for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

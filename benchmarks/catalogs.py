@@ -1,0 +1,50 @@
+"""Catalogs of any size, written as the YAML that people write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+REPOSITORIES = 7
+
+
+def write_catalog(path: Path, services: int) -> Path:
+    """A catalog of so many deployments in seven repositories and three environments."""
+    repositories = [f"repository-{number}" for number in range(REPOSITORIES)]
+    document = {
+        "name": f"bench-{services}",
+        "forge_url": "http://127.0.0.1:1",
+        "registry_url": "http://127.0.0.1:1",
+        "repositories": {name: {"project": f"bench/{name}"} for name in repositories},
+        "environments": {
+            "dev": _environment("dev", {"branch": "develop"}, automatic=True),
+            "staging": _environment("staging", {"branch": "staging"}, "dev", automatic=True),
+            "production": _environment("production", {"tag": "vX.Y.Z"}, "staging"),
+        },
+        "services": {
+            f"service-{number:04}": {
+                "repository": repositories[number % REPOSITORIES],
+                "path": f"services/service-{number:04}",
+                "shared_paths": ["shared/libraries"],
+                "port": 9000,
+                "owners": ["platform-team"],
+            }
+            for number in range(services)
+        },
+    }
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(document, file)
+    return path
+
+
+def _environment(
+    name: str, ref: dict[str, str], upstream: str | None = None, *, automatic: bool = False
+) -> dict[str, object]:
+    made: dict[str, object] = {
+        "namespace": f"bench-{name}",
+        "ref": ref,
+        "automatic": automatic,
+        "gates": ["ci_passed", "image", "hold", *(["upstream_healthy"] if upstream else [])],
+    }
+    return {**made, "upstream": upstream} if upstream else made
