@@ -5,13 +5,16 @@ Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are 
 
 from __future__ import annotations
 
-from functools import cache
+from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
 
-from dagster import DagsterInstance, TextMetadataValue
-
-from flowmaster_delivery.adapters.dagster_history import DagsterHistory, sealed_metadata
-from flowmaster_delivery.model.catalog import Catalog, Environment
-from flowmaster_delivery.ports import Cluster, ClusterOf, History, Notifier, Ports, Record
+from flowmaster_delivery.adapters.dagster_history import (
+    DagsterHistory,
+    R,
+    read_record,
+    sealed_metadata,
+)
+from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.ports import ClusterOf, History, Notifier, Ports, Record
 from flowmaster_delivery.settings import Settings
 
 
@@ -48,6 +51,12 @@ def metadata_of(record: Record, settings: Settings) -> dict[str, TextMetadataVal
     return sealed_metadata(settings.seal_key.read(), record)
 
 
+def record_in(kind: type[R], event: EventLogEntry, settings: Settings) -> R | None:
+    """The record that an event of a run carries, if it is of this kind and we sealed it."""
+    content = event.asset_materialization or event.asset_observation
+    return read_record(settings.seal_key.read(), kind, content.metadata) if content else None
+
+
 def history_on(instance: DagsterInstance, settings: Settings) -> History:
     """The history in this instance's event log, sealed with this installation's key."""
     return DagsterHistory(instance, settings.seal_key.read())
@@ -55,13 +64,9 @@ def history_on(instance: DagsterInstance, settings: Settings) -> History:
 
 def clusters(settings: Settings) -> ClusterOf:
     """One door per environment, opened at first use and shared by all threads."""
-    from flowmaster_delivery.adapters.kubernetes import KubernetesCluster
+    from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 
-    @cache
-    def cluster_of(environment: Environment) -> Cluster:
-        return KubernetesCluster(environment, settings.kubeconfig)
-
-    return cluster_of
+    return KubernetesClusters(settings.kubeconfig)
 
 
 def notifier(settings: Settings) -> Notifier:

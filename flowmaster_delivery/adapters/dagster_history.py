@@ -48,6 +48,21 @@ def release_key(repository: str) -> AssetKey:
     return AssetKey(["release", repository])
 
 
+def sealed_metadata(seal_key: str, record: Record) -> dict[str, TextMetadataValue]:
+    """The record and its seal, as an event carries them."""
+    text, seal = sealed(seal_key, record)
+    return {RECORD_KEY: MetadataValue.text(text), SEAL_KEY: MetadataValue.text(seal)}
+
+
+def read_record(seal_key: str, kind: type[R], metadata: Mapping[str, object]) -> R | None:
+    """The record in an event's metadata, where there is one of this kind that was sealed so."""
+    text, seal = (metadata.get(key) for key in (RECORD_KEY, SEAL_KEY))
+    if not isinstance(text, TextMetadataValue) or not isinstance(seal, TextMetadataValue):
+        return None
+    record = decode(seal_key, text.value, seal.value)
+    return record if isinstance(record, kind) else None
+
+
 class DagsterHistory:
     """Implements `ports.History`. `seal_key` is what every record is sealed with."""
 
@@ -111,16 +126,11 @@ class DagsterHistory:
 
     def metadata_of(self, record: Record) -> dict[str, TextMetadataValue]:
         """What makes an event of a run count: the record and its seal."""
-        text, seal = sealed(self._seal_key, record)
-        return {RECORD_KEY: MetadataValue.text(text), SEAL_KEY: MetadataValue.text(seal)}
+        return sealed_metadata(self._seal_key, record)
 
     def read(self, kind: type[R], metadata: Mapping[str, object]) -> R | None:
         """The record in an event's metadata, where there is one of this kind that we sealed."""
-        text, seal = (metadata.get(key) for key in (RECORD_KEY, SEAL_KEY))
-        if not isinstance(text, TextMetadataValue) or not isinstance(seal, TextMetadataValue):
-            return None
-        record = decode(self._seal_key, text.value, seal.value)
-        return record if isinstance(record, kind) else None
+        return read_record(self._seal_key, kind, metadata)
 
     def _materialized(
         self, kind: type[R], key: AssetKey, environment: str, limit: int

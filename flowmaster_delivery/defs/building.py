@@ -1,0 +1,96 @@
+"""All definitions from settings and catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from dagster import AssetKey, AssetsDefinition, AssetSpec, Definitions, SensorDefinition
+
+from flowmaster_delivery.defs.deployments import deployment_asset
+from flowmaster_delivery.defs.executor import WaveOf, thread_executor
+from flowmaster_delivery.defs.form import Form
+from flowmaster_delivery.defs.health import health_asset
+from flowmaster_delivery.defs.images import image_asset
+from flowmaster_delivery.defs.intake import intake_sensor
+from flowmaster_delivery.defs.promotions import promotion_asset
+from flowmaster_delivery.defs.reporting import reporting_sensor
+from flowmaster_delivery.defs.resources import Opener, Platform, delivery_resource
+from flowmaster_delivery.defs.shapes import identifier, step_key
+from flowmaster_delivery.defs.ship import ship_sensor
+from flowmaster_delivery.defs.watch import health_sensor
+from flowmaster_delivery.model.catalog import Catalog, Service
+from flowmaster_delivery.policy.waves import waves
+from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.wiring import open_ports
+
+CHAPTERS: tuple[Callable[[Catalog, Service], AssetsDefinition], ...] = (
+    image_asset,
+    promotion_asset,
+    deployment_asset,
+    health_asset,
+)
+
+SANDBOX_INTERVAL = 5
+"""Seconds: Dagster's daemon looks no more often."""
+INTERVAL = 30
+
+
+def build(settings: Settings, catalog: Catalog, opener: Opener = open_ports) -> Definitions:
+    """The definitions of this installation. Opens nothing and reads no secret."""
+    platform = Platform(settings, catalog, opener)
+    assets = [make(catalog, s) for s in catalog.services.values() for make in CHAPTERS]
+    return Definitions(
+        assets=[*assets, *_records(catalog)],
+        sensors=_sensors(platform),
+        resources={"form": Form.configure_at_launch(), "delivery": delivery_resource(platform)},
+        executor=thread_executor(wave_of(catalog)),
+    )
+
+
+def wave_of(catalog: Catalog) -> WaveOf:
+    """Waves of a run's steps, from the dependencies of the services that it rolls out."""
+    owners = {
+        step_key(name, chapter): name
+        for name in catalog.services
+        for chapter in ("deployment", "health")
+    }
+
+    def of(steps: frozenset[str]) -> Mapping[str, int]:
+        chosen = {owners[step] for step in steps if step in owners}
+        if len(chosen) < 2:
+            return {}
+        order = waves(catalog.services[name] for name in sorted(chosen))
+        index = {name: number for number, wave in enumerate(order) for name in wave}
+        return {step: index[owners[step]] for step in steps if step in owners}
+
+    return of
+
+
+def _sensors(platform: Platform) -> list[SensorDefinition]:
+    interval = SANDBOX_INTERVAL if platform.settings.sandbox else INTERVAL
+    looks = min(e.health.look_every for e in platform.catalog.environments.values())
+    return [
+        intake_sensor(platform, interval),
+        health_sensor(platform, max(SANDBOX_INTERVAL, int(looks.total_seconds()))),
+        ship_sensor(platform, SANDBOX_INTERVAL),
+        reporting_sensor(platform, interval),
+    ]
+
+
+def _records(catalog: Catalog) -> list[AssetSpec]:
+    """What is on record and made by no run: releases and holds."""
+    releases = [
+        AssetSpec(
+            AssetKey(["release", name]),
+            description=f"Releases of {name} as they were first seen, and approvals of them.",
+            group_name=identifier(name) + "_release",
+            kinds={"gitlab"},
+        )
+        for name in catalog.repositories
+    ]
+    holds = AssetSpec(
+        AssetKey(["holds"]),
+        description="Holds: no promotion of a service, placed and released by name.",
+        group_name="holds",
+    )
+    return [*releases, holds]

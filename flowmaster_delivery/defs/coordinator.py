@@ -1,0 +1,141 @@
+"""The run coordinator: every submission, wherever it comes from, goes through these rules.
+
+It adds locks, writes down who asked, and turns away what may not start. Lock limits come from the
+catalog, so that no service is named in dagster.yaml. What it cannot see (a run executed without
+submission) is held by the voucher that the assets ask for, and by the lease of each rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from dagster import DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
+from dagster._core.run_coordinator.base import SubmitRunContext
+from dagster._core.run_coordinator.queued_run_coordinator import (
+    QueuedRunCoordinator,
+    RunQueueConfig,
+)
+
+from flowmaster_delivery.defs import submissions as tags
+from flowmaster_delivery.defs.submissions import asker_in, record_submission, voucher
+from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.model.seal import Grant, seal
+from flowmaster_delivery.policy import submission as rules
+from flowmaster_delivery.policy.submission import Asker, Submission, Via
+from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.wiring import open_catalog
+
+
+class DeliveryCoordinator(QueuedRunCoordinator):
+    """`run_coordinator` of dagster.yaml. Takes the same config as Dagster's own queue."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings.from_environ()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return open_catalog(self.settings)
+
+    def get_run_queue_config(self) -> RunQueueConfig:
+        """Dagster's own, with one limit per service: one rollout per environment at a time."""
+        config = super().get_run_queue_config()
+        limits: list[Mapping[str, Any]] = [
+            {"key": f"{rules.LOCK}{name}", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+            for name in self.catalog.services
+        ]
+        return config._replace(tag_concurrency_limits=[*config.tag_concurrency_limits, *limits])
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        run = context.dagster_run
+        record = self._instance.get_run_record_by_id(run.run_id)
+        if record is None or run.status is not DagsterRunStatus.NOT_STARTED:
+            return super().submit_run(context)
+        submission = record_submission(record, self.catalog.services)
+        who = self._asker(context, submission)
+        if who.via is not Via.GRANT:  # an occasion is a claim, and only ours are believed
+            submission = replace(submission, occasion=f"run:{run.run_id}")
+        refused = rules.refusal(submission, self.catalog.environments, who)
+        if refused:
+            self._instance.report_run_failed(run, f"Refused: {refused}")
+            return self._reloaded(run)
+        duplicate = rules.duplicate_of(submission, self._same_occasion(submission))
+        if duplicate:
+            self._call_off(run, f"{submission.occasion} has its run already: {duplicate.run_id}")
+            return self._reloaded(run)
+        self._instance.add_run_tags(run.run_id, self._tags(submission, who))
+        submitted = super().submit_run(context._replace(dagster_run=self._reloaded(run)))
+        self._make_way(submission)
+        return submitted
+
+    def _asker(self, context: SubmitRunContext, submission: Submission) -> Asker:
+        header = self.settings.identity_header
+        sealed = context.dagster_run.tags.get(tags.GRANT)
+        inherited = self._inherited(context)
+        if inherited:
+            return inherited
+        return rules.asker(
+            Grant.opened(self.settings.seal_key.read(), sealed) if sealed else None,
+            submission,
+            context.get_request_header(header) if header else None,
+            datetime.now(UTC),  # noqa: TID251  # the coordinator's own clock
+            sandbox=self.settings.sandbox,
+        )
+
+    def _inherited(self, context: SubmitRunContext) -> Asker | None:
+        """A run that Dagster itself starts again after a crash is asked for by who asked first."""
+        run = context.dagster_run
+        asked_over_http = getattr(context.workspace, "source", None) is not None
+        if run.parent_run_id is None or asked_over_http or tags.BACKFILL in run.tags:
+            return None
+        parent = self._instance.get_run_by_id(run.parent_run_id)
+        sealed = parent.tags.get(tags.VOUCHER) if parent else None
+        key = self.settings.seal_key.read()
+        return asker_in(sealed, run.parent_run_id, key) if sealed else None
+
+    def _tags(self, submission: Submission, who: Asker) -> dict[str, str]:
+        environment = self.catalog.environments[submission.environments[0]]
+        key = self.settings.seal_key.read()
+        return {
+            tags.ENVIRONMENT: environment.name,
+            tags.OCCASION: submission.occasion,
+            tags.PURPOSE: rules.purpose(submission, environment).value,
+            tags.ASKED_BY: who.name,
+            tags.VOUCHER: seal(key, voucher(submission.run_id, who)),
+            **rules.locks(submission),
+        }
+
+    def _same_occasion(self, submission: Submission) -> list[tuple[Submission, bool]]:
+        wanted = RunsFilter(tags={tags.OCCASION: submission.occasion})
+        records = self._instance.get_run_records(wanted)
+        return [
+            (self._read(record), record.dagster_run.status is DagsterRunStatus.FAILURE)
+            for record in records
+            if record.dagster_run.status is not DagsterRunStatus.CANCELED
+        ]
+
+    def _make_way(self, newer: Submission) -> None:
+        """Call off the queued runs that this one makes idle."""
+        if not newer.ref:
+            return
+        wanted = RunsFilter(
+            statuses=[DagsterRunStatus.QUEUED],
+            tags={tags.ENVIRONMENT: newer.environments[0], tags.REF: newer.ref},
+        )
+        for record in self._instance.get_run_records(wanted):
+            if rules.gives_way(self._read(record), newer):
+                words = f"gave way to run {newer.run_id}: {newer.ref} is at {newer.commit[:8]} now"
+                self._call_off(record.dagster_run, words)
+
+    def _call_off(self, run: DagsterRun, why: str) -> None:
+        self._instance.report_run_canceled(run, f"Called off: {why}")
+
+    def _read(self, record: RunRecord) -> Submission:
+        return record_submission(record, self.catalog.services)
+
+    def _reloaded(self, run: DagsterRun) -> DagsterRun:
+        return self._instance.get_run_by_id(run.run_id) or run

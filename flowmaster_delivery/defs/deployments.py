@@ -1,0 +1,166 @@
+"""`<service>/deployment`: bring what was admitted to the cluster, or back what ran before.
+
+The gate is asked again here, since a run may select only this asset. Failed tries are on record as
+observations: a failed rollout leaves the old version serving, and its materialization standing.
+"""
+
+import threading
+from collections.abc import Iterator
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetObservation,
+    AssetsDefinition,
+    DataVersion,
+    Failure,
+    MaterializeResult,
+    multi_asset,
+)
+
+from flowmaster_delivery.defs.executor import state_of
+from flowmaster_delivery.defs.form import Form
+from flowmaster_delivery.defs.recording import record_metadata
+from flowmaster_delivery.defs.resources import Delivery
+from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
+from flowmaster_delivery.flows.entry import admitted_candidate, may_ask
+from flowmaster_delivery.flows.rollback import roll_back
+from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.model.catalog import Catalog, Environment, Service
+from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Progress
+
+DESCRIPTION = """Brings the admitted image to the cluster by digest, wave by wave, and waits until
+all of it runs. With `rollback_to` in the form: back to what ran before."""
+
+Result = AssetObservation | MaterializeResult[None]
+
+
+def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
+    made = spec(
+        catalog,
+        service,
+        "deployment",
+        deps=("promotion",),
+        kinds={"kubernetes"},
+        description=DESCRIPTION,
+    )
+    step = step_key(service.name, "deployment")
+
+    @multi_asset(name=step, specs=[made], required_resource_keys={"form", "delivery"})
+    def deployment(context: AssetExecutionContext) -> Iterator[Result]:
+        form: Form = context.resources.form
+        delivery: Delivery = context.resources.delivery
+        _stop_after_a_failed_wave(context, step)
+        with in_our_words(context):
+            environment = catalog.environment(context.partition_key)
+            may_ask(delivery.asker(context.run), environment, delivery.reading)
+            if form.rollback_to:
+                record = _roll_back(context, service, environment, form, delivery)
+            else:
+                record = _roll_out(context, service, environment, form, delivery)
+        metadata = {
+            **described(_facts(catalog, service, record, delivery)),
+            **record_metadata(delivery, record),
+        }
+        key = AssetKey([service.name, "deployment"])
+        if record.outcome is not Outcome.SUCCESS:
+            yield AssetObservation(key, partition=environment.name, metadata=metadata)
+            raise Failure(record.message, metadata=metadata, allow_retries=False)
+        yield MaterializeResult(
+            asset_key=key, metadata=metadata, data_version=DataVersion(record.digest)
+        )
+
+    return deployment
+
+
+def _stop_after_a_failed_wave(context: AssetExecutionContext, step: str) -> None:
+    failed = state_of(context.run.run_id).failed_before(step)
+    if failed:
+        names = ", ".join(name.replace("__", "/") for name in failed)
+        raise Failure(f"stopped: an earlier wave failed: {names}", allow_retries=False)
+
+
+def _roll_out(
+    context: AssetExecutionContext,
+    service: Service,
+    environment: Environment,
+    form: Form,
+    delivery: Delivery,
+) -> DeploymentRecord:
+    candidate, admission = admitted_candidate(
+        service, environment, form.wanted, delivery.reading, delivery.now()
+    )
+    return roll_out(
+        candidate,
+        delivery.catalog,
+        delivery.ports,
+        run_id=context.run.run_id,
+        asked_by=delivery.asker(context.run).name,
+        reason=form.reason or admission.reason,
+        now=delivery.now,
+        on_progress=_ProgressLog(context),
+        cancelled=_cancelled(context).is_set,
+    )
+
+
+def _roll_back(
+    context: AssetExecutionContext,
+    service: Service,
+    environment: Environment,
+    form: Form,
+    delivery: Delivery,
+) -> DeploymentRecord:
+    return roll_back(
+        service,
+        environment,
+        form.rollback_to,
+        delivery.catalog,
+        delivery.ports,
+        run_id=context.run.run_id,
+        asked_by=delivery.asker(context.run).name,
+        reason=form.reason,
+        now=delivery.now,
+        on_progress=_ProgressLog(context),
+        cancelled=_cancelled(context).is_set,
+    )
+
+
+def _cancelled(context: AssetExecutionContext) -> threading.Event:
+    return state_of(context.run.run_id).cancelled
+
+
+class _ProgressLog:
+    """Writes each new sentence of a rollout to the run's log, once."""
+
+    def __init__(self, context: AssetExecutionContext) -> None:
+        self._context, self._last = context, ""
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.message != self._last:
+            self._last = progress.message
+            self._context.log.info(progress.message)
+
+
+def _facts(
+    catalog: Catalog, service: Service, record: DeploymentRecord, delivery: Delivery
+) -> dict[str, object]:
+    repository = catalog.repository(service.repository)
+    forge = delivery.ports.forge
+    return {
+        "outcome": record.outcome.value,
+        "message": record.message,
+        "reference": catalog.reference(service, record.digest),
+        "digest": record.digest,
+        "version": record.version,
+        "previous digest": record.previous_digest,
+        "method": record.method.value,
+        "commit": forge.url(repository, commit=record.commit) if record.commit else None,
+        "tag": forge.url(repository, tag=record.version) if record.version else None,
+        "asked by": record.asked_by,
+        "reason": record.reason,
+        "revision": record.revision,
+        "fencing token": record.token,
+        "duration (s)": (record.finished_at - record.started_at).total_seconds(),
+        "changed": record.changed,
+        "problems": "\n".join(f"{p.pod}: {p.reason}: {p.message}" for p in record.problems),
+    }

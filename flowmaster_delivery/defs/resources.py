@@ -1,0 +1,76 @@
+"""What the bodies of assets and sensors work with. The one clock of the definitions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dagster import DagsterInstance, DagsterRun, InitResourceContext, ResourceDefinition
+
+from flowmaster_delivery.defs.submissions import VOUCHER, asker_in
+from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.policy.submission import ANONYMOUS, Asker, Via
+from flowmaster_delivery.ports import Ports
+from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.wiring import history_on, open_ports
+
+Opener = Callable[[Settings, Catalog, DagsterInstance], Ports]
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  # the one clock of the definitions
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One run's way to the outside: what is read is shared by all its steps."""
+
+    settings: Settings
+    catalog: Catalog
+    ports: Ports
+    reading: Reading
+
+    def now(self) -> datetime:
+        return clock()
+
+    def asker(self, run: DagsterRun) -> Asker:
+        """Who asked for the run, by the coordinator's seal; nobody where it carries none."""
+        sealed = run.tags.get(VOUCHER)
+        found = asker_in(sealed, run.run_id, self.settings.seal_key.read()) if sealed else None
+        return found or Asker(ANONYMOUS, Via.NOTHING)
+
+
+class Platform:
+    """Settings and catalog of this process; opens the outside at first use, and once."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, opener: Opener = open_ports) -> None:
+        self.settings, self.catalog = settings, catalog
+        self._opener = opener
+        self._ports: Ports | None = None
+        self._guard = threading.Lock()
+
+    def ports(self, instance: DagsterInstance) -> Ports:
+        """The ports, with the history of this instance (Dagster opens one per tick)."""
+        with self._guard:
+            if self._ports is None:
+                self._ports = self._opener(self.settings, self.catalog, instance)
+                return self._ports
+            return replace(self._ports, history=history_on(instance, self.settings))
+
+    def delivery(self, instance: DagsterInstance) -> Delivery:
+        ports = self.ports(instance)
+        return Delivery(self.settings, self.catalog, ports, Reading(self.catalog, ports))
+
+
+def delivery_resource(platform: Platform) -> ResourceDefinition:
+    """Resource `delivery`: made once per run, shared by its threads."""
+
+    def make(context: InitResourceContext) -> Delivery:
+        if context.instance is None:
+            raise ValueError("assets run on a Dagster instance only")
+        return platform.delivery(context.instance)
+
+    return ResourceDefinition(make, description="Catalog, ports and clock of this run.")

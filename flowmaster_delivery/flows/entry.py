@@ -1,0 +1,69 @@
+"""Entry: which candidate a run asks about, and whether its asker may ask here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flowmaster_delivery.flows.promotion import candidate_of, evaluate, newest_candidate
+from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.source import Wanted
+from flowmaster_delivery.model.catalog import Environment, Service
+from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.promotion import Admission, Candidate
+from flowmaster_delivery.policy.submission import Asker, Via
+
+
+def wanted_candidate(
+    service: Service, environment: Environment, wanted: Wanted, reading: Reading
+) -> Candidate:
+    """The image of the commit that the form names, else of its version, else the newest one."""
+    version = wanted.version.rpartition("@")[2] or None
+    if wanted.commit:
+        records = reading.ports.history.images(service.name, environment.name)
+        for record in records:
+            if record.commit == wanted.commit and record.version == version:
+                return candidate_of(service, record)
+    return newest_candidate(service, environment, version, reading)
+
+
+def may_ask(who: Asker, environment: Environment, reading: Reading) -> None:
+    """Raise Refused where a person decides and the asker is unknown or not of the operators.
+
+    A grant of ours was given after that question; the sandbox's local identity may do everything.
+    """
+    if environment.automatic:
+        return
+    if not who.known:
+        raise Refused(
+            f"{environment.name} needs to know who asks, and this run was not submitted through "
+            "the platform; use `flowmaster` or the UI"
+        )
+    group = environment.operators
+    if who.via is Via.PROXY and group and who.name not in reading.members(group):
+        raise Refused(
+            f"{who.name} is not a member of {group}, which alone may act in {environment.name}"
+        )
+
+
+def admitted_candidate(
+    service: Service, environment: Environment, wanted: Wanted, reading: Reading, now: datetime
+) -> tuple[Candidate, Admission]:
+    """What was admitted last, with its gate asked again at this moment: nothing goes round it.
+
+    Raise Refused where nothing was admitted, where something else was, or where the gate closed.
+    """
+    where = f"{service.name} in {environment.name}"
+    admissions = reading.ports.history.admissions(service.name, environment.name, limit=1)
+    if not admissions:
+        raise Refused(f"nothing was admitted for {where}; materialize its promotion first")
+    candidate = admissions[0].candidate
+    if wanted.commit and candidate.commit != wanted.commit:
+        raise Refused(
+            f"{wanted.commit[:8]} was not admitted for {where}, {candidate.commit[:8]} was; "
+            "materialize its promotion first"
+        )
+    verdict = evaluate(candidate, reading, now)
+    if not verdict.open:
+        reasons = "; ".join(f"{check.gate}: {check.summary}" for check in verdict.unmet)
+        raise Refused(f"the gate of {where} is closed: {reasons}")
+    return candidate, admissions[0]

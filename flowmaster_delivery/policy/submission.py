@@ -1,0 +1,176 @@
+"""Submission: what becomes of a run that somebody wants to start, before it is queued.
+
+Whoever submits it (UI, API, sensor, command) meets the same rules: who asks must be known where a
+person decides, one run per occasion, an older commit gives way, and locks follow the services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from flowmaster_delivery.model.catalog import Environment
+from flowmaster_delivery.model.seal import Grant
+
+ANONYMOUS = "anonymous"
+LOCAL = "local"
+LOCK = "flowmaster/lock/"
+
+
+class Purpose(StrEnum):
+    """What a run is for, as far as others act on it."""
+
+    DELIVERY = "delivery"
+    CANDIDATE = "candidate"
+    PROMOTION = "promotion"
+    SHIP = "ship"
+    ROLLBACK = "rollback"
+
+
+class Via(StrEnum):
+    """How it is known who asked."""
+
+    GRANT = "grant"
+    PROXY = "proxy"
+    SANDBOX = "sandbox"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    name: str
+    via: Via
+
+    @property
+    def known(self) -> bool:
+        return self.via is not Via.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A run as it was submitted. `order` grows with the time of its creation."""
+
+    run_id: str
+    order: int
+    environments: tuple[str, ...]
+    """One, unless somebody asked for several in one run or named none."""
+    assets: frozenset[tuple[str, str]]
+    """Pairs of service and chapter."""
+    occasion: str
+    ship: bool
+    rollback: bool
+    backfill: bool
+    again: bool
+    """Whether it is the re-execution of another run."""
+    repository: str = ""
+    ref: str = ""
+    commit: str = ""
+
+    @property
+    def chapters(self) -> frozenset[str]:
+        return frozenset(chapter for _, chapter in self.assets)
+
+
+def asker(
+    grant: Grant | None,
+    submission: Submission,
+    header: str | None,
+    now: datetime,
+    *,
+    sandbox: bool,
+) -> Asker:
+    """Who asks: by a grant of ours, by the proxy's word, or nobody that is known."""
+    environment = ",".join(submission.environments)
+    if grant and grant.covers(submission.occasion, environment, now):
+        return Asker(grant.asked_by, Via.GRANT)
+    if header:
+        return Asker(header, Via.PROXY)
+    return Asker(LOCAL, Via.SANDBOX) if sandbox else Asker(ANONYMOUS, Via.NOTHING)
+
+
+def refusal(
+    submission: Submission, environments: Mapping[str, Environment], who: Asker
+) -> str | None:
+    """Why the run may not start; None where it may."""
+    if len(submission.environments) != 1:
+        names = ", ".join(environments)
+        return f"a run works on one environment; choose one of {names}"
+    environment = environments.get(submission.environments[0])
+    if environment is None:
+        return f"there is no environment {submission.environments[0]!r} in the catalog"
+    if environment.automatic:
+        return None
+    if submission.backfill:
+        return (
+            f"{environment.name} takes no backfills, since nobody can be asked who started one; "
+            "select this one partition and materialize it as a single run"
+        )
+    if not who.known:
+        return (
+            f"{environment.name} needs to know who asks, and nobody vouches for this caller; "
+            "use `flowmaster` with your GitLab token, or come through the authenticating proxy"
+        )
+    return None
+
+
+def purpose(submission: Submission, environment: Environment) -> Purpose:
+    """What the run is for, by what it selects and what its form says."""
+    if submission.rollback:
+        return Purpose.ROLLBACK
+    if "deployment" in submission.chapters:
+        return Purpose.DELIVERY if "promotion" in submission.chapters else Purpose.SHIP
+    if submission.ship and not environment.automatic:
+        return Purpose.PROMOTION
+    return Purpose.DELIVERY if environment.automatic else Purpose.CANDIDATE
+
+
+def locks(submission: Submission) -> dict[str, str]:
+    """One lock per service and environment that is rolled out to.
+
+    A rollback takes none: it must not queue behind the rollout that it stops; the fencing token
+    keeps the two apart.
+    """
+    if submission.rollback:
+        return {}
+    environment = submission.environments[0]
+    return {
+        f"{LOCK}{service}": environment
+        for service, chapter in submission.assets
+        if chapter == "deployment"
+    }
+
+
+def duplicate_of(
+    submission: Submission, others: Iterable[tuple[Submission, bool]]
+) -> Submission | None:
+    """The earlier run of the same occasion, if there is one; `others` with whether each failed.
+
+    A run that failed may be executed again, by hand or by Dagster after a crash.
+    """
+    earlier = [
+        other
+        for other, failed in others
+        if other.order < submission.order and not (submission.again and failed)
+    ]
+    return min(earlier, key=lambda other: other.order, default=None) if earlier else None
+
+
+def gives_way(queued: Submission, newer: Submission) -> bool:
+    """Whether a queued run has nothing to do once a newer commit of the same ref is on its way."""
+    same = (queued.environments, queued.repository, queued.ref) == (
+        newer.environments,
+        newer.repository,
+        newer.ref,
+    )
+    chapters = frozenset({"image", "promotion", "deployment", "health"})
+    both_whole = queued.chapters == newer.chapters == chapters
+    return (
+        same
+        and both_whole
+        and bool(queued.ref)
+        and queued.commit != newer.commit
+        and queued.order < newer.order
+        and {service for service, _ in queued.assets} <= {service for service, _ in newer.assets}
+    )
