@@ -1,0 +1,71 @@
+"""The way to an API server: a kubeconfig's context, or the pod's own service account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from flowmaster_delivery.model.errors import Permanent, UnknownName
+
+CONNECTIONS = 32
+"""Connections kept per API server: as many as services that roll out side by side."""
+
+
+def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
+    """A client for the context (the current one where None), in-cluster where no file is given.
+
+    Raise Permanent for a configuration that cannot be used, saying what to change.
+    """
+    settings = client.Configuration()
+    settings.retries = urllib3.Retry(0)
+    settings.connection_pool_maxsize = CONNECTIONS
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=settings)
+        else:
+            content = _read(kubeconfig, context)
+            config.load_kube_config_from_dict(
+                content,
+                context=context,
+                client_configuration=settings,
+                persist_config=False,
+            )
+    except config.ConfigException as error:
+        raise Permanent(
+            f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
+            "or run in a pod with a service account"
+        ) from error
+    return client.ApiClient(settings)
+
+
+def _read(kubeconfig: Path, context: str | None) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe").load(kubeconfig.read_text(encoding="utf-8"))
+    except (OSError, YAMLError) as error:
+        raise Permanent(
+            f"kubeconfig {kubeconfig} cannot be read: {error}; check FLOWMASTER_KUBECONFIG"
+        ) from error
+    if not isinstance(content, dict):
+        raise Permanent(f"kubeconfig {kubeconfig} is not a kubeconfig; check FLOWMASTER_KUBECONFIG")
+    _refuse_programs(kubeconfig, content, context)
+    return content
+
+
+def _refuse_programs(kubeconfig: Path, content: dict[str, Any], context: str | None) -> None:
+    """A kubeconfig that names a program to run is code, and runs with our rights."""
+    contexts = {c["name"]: c["context"] for c in content.get("contexts") or ()}
+    name = context or content.get("current-context") or ""
+    if name not in contexts:
+        raise UnknownName(f"context in {kubeconfig}", name, contexts)
+    users = {user["name"]: user.get("user") or {} for user in content.get("users") or ()}
+    user = users.get(contexts[name].get("user"), {})
+    if "exec" in user or "auth-provider" in user:
+        raise Permanent(
+            f"context {name!r} of {kubeconfig} gets its credentials by running a program, which "
+            "would run with the platform's rights; give it a token or a client certificate"
+        )

@@ -1,0 +1,35 @@
+"""How fast one API server is asked: a token bucket, as client-go has it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+PER_SECOND = 20.0
+AT_ONCE = 40.0
+"""What Argo Rollouts and others use; Kubernetes' own fairness sits behind it."""
+
+
+class TokenBucket:
+    """At most `at_once` calls in a burst and `per_second` after that. Thread-safe."""
+
+    def __init__(
+        self,
+        per_second: float = PER_SECOND,
+        at_once: float = AT_ONCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_second, self._at_once = per_second, at_once
+        self._clock = clock
+        self._left, self._at = at_once, clock()
+        self._guard = threading.Lock()
+
+    def take(self) -> float:
+        """Take one; seconds to wait before going ahead."""
+        with self._guard:
+            now = self._clock()
+            self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
+            self._at = now
+            self._left -= 1
+            return max(0.0, -self._left / self._per_second)
