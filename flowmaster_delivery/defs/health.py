@@ -1,6 +1,5 @@
 """`<service>/health`: whether what was deployed answers; the watch looks on from then on."""
 
-import warnings
 from collections.abc import Iterator
 
 from dagster import (
@@ -11,7 +10,6 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     MaterializeResult,
-    PreviewWarning,
     multi_asset,
 )
 
@@ -68,15 +66,13 @@ def health_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
 
 
 def _endpoint_check(catalog: Catalog, service: Service) -> AssetCheckSpec:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PreviewWarning)
-        return AssetCheckSpec(
-            name="endpoint",
-            asset=AssetKey([service.name, "health"]),
-            description=f"Does {service.health_path} answer 200 in time, on every new pod?",
-            blocking=True,
-            partitions_def=environments(catalog),
-        )
+    return AssetCheckSpec(
+        name="endpoint",
+        asset=AssetKey([service.name, "health"]),
+        description=f"Does {service.health_path} answer 200 in time, on every new pod?",
+        blocking=True,
+        partitions_def=environments(catalog),
+    )
 
 
 def _facts(seen: HealthObservation) -> dict[str, object]:

@@ -4,7 +4,6 @@ A closed gate materializes nothing: its checks fail, and the run says every reas
 `ship`, production gets a prognosis: the same checks as warnings, and an observation.
 """
 
-import warnings
 from collections.abc import Iterator
 
 from dagster import (
@@ -17,7 +16,6 @@ from dagster import (
     AssetsDefinition,
     MaterializeResult,
     MetadataValue,
-    PreviewWarning,
     multi_asset,
 )
 
@@ -95,18 +93,16 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
 
 
 def _checks(catalog: Catalog, service: Service) -> list[AssetCheckSpec]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PreviewWarning)  # partitioned checks: measured, and pinned
-        return [
-            AssetCheckSpec(
-                name=gate.value,
-                asset=AssetKey([service.name, "promotion"]),
-                description=QUESTIONS[gate],
-                blocking=True,
-                partitions_def=environments(catalog),
-            )
-            for gate in GateName
-        ]
+    return [
+        AssetCheckSpec(
+            name=gate.value,
+            asset=AssetKey([service.name, "promotion"]),
+            description=QUESTIONS[gate],
+            blocking=True,
+            partitions_def=environments(catalog),
+        )
+        for gate in GateName
+    ]
 
 
 def _answers(service: Service, verdict: Verdict, *, ship: bool) -> Iterator[AssetCheckResult]:

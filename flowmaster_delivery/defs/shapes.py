@@ -9,7 +9,6 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetSpec,
-    CodeReferencesMetadataSet,
     CodeReferencesMetadataValue,
     Failure,
     MetadataValue,
@@ -77,7 +76,7 @@ def _references(catalog: Catalog, service: Service) -> Mapping[str, Any]:
     url = f"{base}/{service.path}".rstrip("/.")
     reference = UrlCodeReference(url=url, label=f"{service.name} in {repository.project}")
     found = CodeReferencesMetadataValue(code_references=[reference])
-    return {**CodeReferencesMetadataSet(code_references=found)}
+    return {"dagster/code_references": found}
 
 
 def described(facts: Mapping[str, object]) -> dict[str, MetadataValue[Any]]:
