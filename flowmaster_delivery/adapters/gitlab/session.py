@@ -17,7 +17,7 @@ from flowmaster_delivery.adapters.wire import (
     on_loopback,
     retry_after,
 )
-from flowmaster_delivery.model.errors import Malformed
+from flowmaster_delivery.model.errors import DeliveryError, Malformed
 
 LIMIT = 32 * MEGABYTE
 
@@ -73,9 +73,14 @@ class _Capped:
         return getattr(self._raw, name)
 
     def stream(self, size: int, decode_content: bool = True) -> Iterator[bytes]:
-        for chunk in self._raw.stream(size, decode_content=decode_content):
-            self._budget.spend(len(chunk))
-            yield chunk
+        """By `read1`, which gives what has come: urllib3's own would wait for the whole `size`."""
+        try:
+            while chunk := self._raw.read1(size, decode_content=decode_content):
+                self._budget.spend(len(chunk))
+                yield chunk
+        except DeliveryError:
+            self._raw.close()
+            raise
 
 
 def _stay(response: requests.Response) -> None:
@@ -83,6 +88,7 @@ def _stay(response: requests.Response) -> None:
     target = urljoin(response.url, response.headers.get("Location", ""))
     here, there = urlsplit(response.url), urlsplit(target)
     if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        response.close()
         raise Malformed(
             f"GitLab redirects {here.path} to {there.scheme}://{there.netloc}, where our token "
             "does not belong; name GitLab's present address in the catalog"
