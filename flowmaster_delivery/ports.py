@@ -287,8 +287,8 @@ class Launcher(Protocol):
 
     def find(self, occasion: str) -> LaunchedRun | None: ...
 
-    def unfinished(self, tags: Mapping[str, str]) -> LaunchedRun | None:
-        """The newest run with all of these tags that has not ended."""
+    def runs(self, tags: Mapping[str, str]) -> tuple[LaunchedRun, ...]:
+        """The newest runs (up to 20) with all of these tags, newest first."""
 
     def run(self, run_id: str) -> LaunchedRun:
         """Raise NotFound where there is no such run."""

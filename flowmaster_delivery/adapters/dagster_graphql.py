@@ -36,7 +36,6 @@ JOB = "__ASSET_JOB"
 PAGES = 50
 """Pages of 1,000 events of one run that are read for its reasons, at most."""
 FAILED = ("FAILURE", "CANCELED")
-UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
 class GraphqlLauncher:
@@ -73,17 +72,15 @@ class GraphqlLauncher:
 
     def find(self, occasion: str) -> LaunchedRun | None:
         """The newest run of an occasion that was not called off."""
-        tags = _as_list({"flowmaster/occasion": occasion})
-        answer = self._ask(FIND, {"filter": {"tags": tags}})["runsOrError"]
-        runs = [self._launched(run) for run in answer.get("results", ())]
+        runs = self.runs({"flowmaster/occasion": occasion})
         return next((run for run in runs if run.state != "CANCELED"), None)
 
-    def unfinished(self, tags: Mapping[str, str]) -> LaunchedRun | None:
-        """The newest run with all of these tags that has not ended."""
-        wanted = {"tags": _as_list(tags), "statuses": UNFINISHED}
-        answer = self._ask(FIND, {"filter": wanted})["runsOrError"]
-        results = answer.get("results", ())
-        return self._launched(results[0]) if results else None
+    def runs(self, tags: Mapping[str, str]) -> tuple[LaunchedRun, ...]:
+        """The newest runs (up to 20) with all of these tags, newest first."""
+        answer = self._ask(FIND, {"filter": {"tags": _as_list(tags)}})["runsOrError"]
+        if answer["__typename"] != "Runs":
+            raise Unreachable(f"Dagster cannot list runs: {answer.get('message', '')}")
+        return tuple(self._launched(run) for run in answer["results"])
 
     def run(self, run_id: str) -> LaunchedRun:
         """Raise NotFound where there is no such run."""

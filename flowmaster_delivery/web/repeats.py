@@ -26,6 +26,8 @@ class Repeats:
             self._forget_old(now)
             if key in self._seen:
                 return False
+            if len(self._seen) >= self._capacity:
+                self._seen.popitem(last=False)
             self._seen[key] = now
             return True
 
@@ -37,7 +39,7 @@ class Repeats:
     def _forget_old(self, now: float) -> None:
         while self._seen:
             key, at = next(iter(self._seen.items()))
-            if now - at < self._ttl and len(self._seen) < self._capacity:
+            if now - at < self._ttl:
                 return
             del self._seen[key]
 

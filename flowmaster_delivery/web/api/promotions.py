@@ -13,7 +13,7 @@ from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.approval import find_release
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.overview import chosen_services
-from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.errors import Malformed, Refused
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
@@ -48,8 +48,8 @@ def _refuse_second(order: RunOrder, office: Office) -> None:
     """Two promotions of one repository into one environment would judge each other's past."""
     shared = {key: order.tags[key] for key in (orders.REPOSITORY, orders.ENVIRONMENT)}
     for purpose in ("promotion", "ship"):
-        run = office.launcher.unfinished({**shared, orders.PURPOSE: purpose})
-        if run:
+        runs = office.launcher.runs({**shared, orders.PURPOSE: purpose})
+        for run in (run for run in runs if not run.finished):
             who = run.tags.get("flowmaster/asked-by", "somebody")
             what = run.tags.get(orders.VERSION) or "a release"
             raise Refused(
@@ -98,6 +98,26 @@ def _last_release(recorded: Mapping[str, tuple[DeploymentRecord, ...]]) -> list[
     return [n for n, r in changed.items() if r and newest and r.commit == newest.commit]
 
 
+SOUGHT_BY = {
+    "environment": orders.ENVIRONMENT,
+    "repository": orders.REPOSITORY,
+    "commit": orders.COMMIT,
+    "version": orders.VERSION,
+    "purpose": orders.PURPOSE,
+}
+
+
+async def list_runs(request: Request) -> Response:
+    """The newest runs of a commit, a version, an environment …, newest first."""
+    query = request.query_params
+    unknown = [name for name in query if name not in SOUGHT_BY]
+    if unknown or not query:
+        raise Malformed(f"runs are sought by {', '.join(SOUGHT_BY)}, one at least")
+    tags = {SOUGHT_BY[name]: value for name, value in query.items()}
+    runs = await run_in_threadpool(office_of(request).launcher.runs, tags)
+    return as_json([_told(run) for run in runs])
+
+
 async def run_of(request: Request) -> Response:
     """How a run fares, with the run that ships what it admitted, where there is one."""
     run_id: str = request.path_params["id"]
@@ -124,5 +144,6 @@ def _told(run: LaunchedRun) -> dict[str, object]:
 ROUTES = (
     Route("/api/promotions", answered(promote), methods=["POST"]),
     Route("/api/rollbacks", answered(roll_back), methods=["POST"]),
+    Route("/api/runs", answered(list_runs), methods=["GET"]),
     Route("/api/runs/{id}", answered(run_of), methods=["GET"]),
 )
