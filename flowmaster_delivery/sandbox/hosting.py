@@ -24,9 +24,9 @@ def bind(port: int = 0) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((LOOPBACK, port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(error.errno, f"port {port} on {LOOPBACK}: {error.strerror}") from error
     return bound
 
 

@@ -53,7 +53,10 @@ PodAnswer = tuple[int, Mapping[str, str], bytes, float]
 
 @dataclass(slots=True)
 class Services:
-    """`namespaces` leads from an environment, as it stands in URLs, to its namespace."""
+    """`namespaces` leads from an environment, as it stands in URLs, to its namespace.
+
+    What is not in it is taken for a namespace.
+    """
 
     running: Running
     behaviours: Behaviours
@@ -82,10 +85,10 @@ class Services:
         return self._answer(namespace, workload, found[0], path)
 
     def pods_behind(self, environment: str, service: str) -> tuple[str, str, Sequence[RunningPod]]:
-        """Namespace, workload and pods, ready ones or not; all empty for what is unknown."""
-        namespace = self.namespaces.get(environment, "")
+        """Namespace, workload and pods, ready ones or not; no pods for what is unknown."""
+        namespace = self.namespaces.get(environment, environment)
         workload = self.workloads.get(service, service)
-        return namespace, workload, self.running(namespace, workload) if namespace else ()
+        return namespace, workload, self.running(namespace, workload)
 
     def answer_behind(self, environment: str, service: str, path: str) -> PodAnswer:
         """What the load balancer in front of the service answers: ready pods take turns."""
@@ -123,7 +126,7 @@ class Services:
         self.traffic.advance()
         wanted: dict[str, str] = {}
         if environment is not None:
-            wanted["namespace"] = self.namespaces.get(environment, "")
+            wanted["namespace"] = self.namespaces.get(environment, environment)
             wanted["service"] = self.workloads.get(service, service)
         return PlainTextResponse(
             exposition(self.traffic, wanted), media_type="text/plain; version=0.0.4"

@@ -82,6 +82,11 @@ class RegistrySandbox:
         now = datetime.fromtimestamp(time.time(), UTC)
         return images.build(self.store, path, tags=tags, labels=labels, created=now)
 
+    def tag(self, repository: str, digest: str, tag: str) -> None:
+        """Let a tag stand for a digest that is there; RegistryError where it is not."""
+        manifest = self.store.manifest(repository, digest)
+        self.store.put_manifest(repository, tag, manifest.media_type, manifest.content)
+
     async def _login(self, request: Request) -> Response:
         header = request.headers.get("authorization")
         credentials = basic_credentials(header)

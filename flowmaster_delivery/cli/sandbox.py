@@ -1,0 +1,114 @@
+"""`flowmaster sandbox`: GitLab, a cluster, a registry and the rest on this machine's loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flowmaster_delivery.model.catalog import Catalog
+    from flowmaster_delivery.sandbox.addresses import Addresses
+
+DATA = Path(".flowmaster") / "sandbox"
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DATA,
+    show_default=True,
+    help="Folder of the sandbox; begun anew at each start.",
+)
+@click.option(
+    "--tier",
+    type=click.Choice(["free", "premium"]),
+    default="free",
+    show_default=True,
+    help="Which GitLab to be.",
+)
+@click.option("--empty", is_flag=True, help="No projects, no users but the administrator.")
+@click.option(
+    "--catalog",
+    "catalog_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What to seed from.  [default: the catalog shipped with the package]",
+)
+@click.option("--webhook-url", help="Where the seeded projects' webhooks send to.")
+def sandbox(
+    data: Path, tier: str, *, empty: bool, catalog_path: Path | None, webhook_url: str | None
+) -> None:
+    """Run GitLab, Kubernetes, a registry, Prometheus and inboxes on loopback, until Ctrl-C.
+
+    Addresses, tokens and a kubeconfig are printed, and written to DATA/sandbox.json once all of it
+    answers. Nothing leaves this machine.
+    """
+    from flowmaster_delivery.sandbox.folder import FolderRefused
+    from flowmaster_delivery.sandbox.server import WEBHOOK_URL, Options, serve
+
+    options = Options(
+        data=data.absolute(),
+        catalog=None if empty else _catalog(catalog_path),
+        tier="premium" if tier == "premium" else "free",
+        webhook_url=webhook_url or WEBHOOK_URL,
+    )
+    try:
+        asyncio.run(serve(options, lambda addresses: _show(addresses, options.data)))
+    except (FolderRefused, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _catalog(path: Path | None) -> Catalog:
+    from flowmaster_delivery.adapters.yaml_catalog import load_catalog
+
+    return load_catalog(path)
+
+
+def _show(addresses: Addresses, data: Path) -> None:
+    """What runs where, and what to try first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="The sandbox runs", title_justify="left", box=None, pad_edge=False)
+    for heading in ("", "address", "token"):
+        table.add_column(heading, overflow="fold")
+    for row in _rows(addresses):
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"\nAll of it, as JSON: {data / 'sandbox.json'}\n\nTry:", soft_wrap=True)
+    for line in _to_try(addresses):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    console.print("\nCtrl-C ends it.")
+
+
+def _rows(addresses: Addresses) -> list[tuple[str, str, str]]:
+    people = [(f"  as {name}", "", token) for name, token in addresses.users.items()]
+    return [
+        ("GitLab", addresses.gitlab_url, ""),
+        *people,
+        ("git remote", addresses.git_remote, "any of the tokens above, as password"),
+        ("Kubernetes", addresses.kubernetes_url, f"kubeconfig: {addresses.kubeconfig}"),
+        ("Registry", addresses.registry_url, "a user of GitLab, and the token as password"),
+        ("Services", addresses.services_url, "/<environment>/<service>/health"),
+        ("Prometheus", addresses.prometheus_url, ""),
+        ("Inbox", f"{addresses.inbox_url}/inbox", "Slack, PagerDuty, Grafana"),
+        ("Webhooks go to", addresses.webhook_url, ""),
+        ("Orders", addresses.control_url, addresses.control_token),
+    ]
+
+
+def _to_try(addresses: Addresses) -> list[str]:
+    helper = f"store --file {addresses.git_credentials}"
+    config = f"kubectl --kubeconfig {addresses.kubeconfig}"
+    lines = [f"{config} get deploy -A"]
+    if addresses.git_remote.endswith(".git"):
+        lines.insert(0, f"git -c credential.helper='{helper}' clone {addresses.git_remote}")
+    if addresses.environments:
+        lines.append(f"curl {addresses.services_url}/dev/api-gateway/health")
+    authorization = f"-H 'Authorization: Bearer {addresses.control_token}'"
+    lines.append(f"curl -X POST {authorization} {addresses.control_url}/sandbox/break/ai-agent")
+    return lines
