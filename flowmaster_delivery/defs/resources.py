@@ -24,6 +24,13 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  # the one clock of the definitions
 
 
+def asker_of(run: DagsterRun, seal_key: str) -> Asker:
+    """Who asked for a run, by the coordinator's voucher; nobody where it carries none."""
+    sealed = run.tags.get(VOUCHER)
+    found = asker_in(sealed, run.run_id, seal_key) if sealed else None
+    return found or Asker(ANONYMOUS, Via.NOTHING)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One run's way to the outside: what is read is shared by all its steps."""
@@ -38,9 +45,7 @@ class Delivery:
 
     def asker(self, run: DagsterRun) -> Asker:
         """Who asked for the run, by the coordinator's seal; nobody where it carries none."""
-        sealed = run.tags.get(VOUCHER)
-        found = asker_in(sealed, run.run_id, self.settings.seal_key.read()) if sealed else None
-        return found or Asker(ANONYMOUS, Via.NOTHING)
+        return asker_of(run, self.settings.seal_key.read())
 
 
 class Platform:

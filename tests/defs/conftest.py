@@ -1,0 +1,50 @@
+"""An instance with our coordinator, as the servers have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+
+from flowmaster_delivery.settings import Settings
+from tests.builders import catalog_yaml
+
+SEAL_KEY = "a key that is long enough"
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """The variables of an installation with a seal key and a catalog of three services."""
+    key, catalog = tmp_path / "seal-key", tmp_path / "catalog.yaml"
+    key.write_text(SEAL_KEY)
+    catalog.write_text(catalog_yaml(3))
+    return {
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "FLOWMASTER_SEAL_KEY_FILE": str(key),
+        "FLOWMASTER_CATALOG": str(catalog),
+        "FLOWMASTER_IDENTITY_HEADER": "X-Forwarded-User",
+    }
+
+
+@pytest.fixture
+def settings(environ: dict[str, str]) -> Settings:
+    return Settings.from_environ(environ)
+
+
+@pytest.fixture
+def instance(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DagsterInstance]:
+    """A real instance on files, with the coordinator of dagster.yaml."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    coordinator = {
+        "module": "flowmaster_delivery.defs.coordinator",
+        "class": "DeliveryCoordinator",
+    }
+    home = tmp_path / "instance"
+    home.mkdir()
+    with DagsterInstance.local_temp(str(home), {"run_coordinator": coordinator}) as made:
+        yield made

@@ -1,0 +1,177 @@
+"""Submission: who may start what, and which run makes way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flowmaster_delivery.model.seal import Grant
+from flowmaster_delivery.policy.submission import (
+    ANONYMOUS,
+    Asker,
+    Purpose,
+    Submission,
+    Via,
+    asker,
+    duplicate_of,
+    gives_way,
+    locks,
+    purpose,
+    refusal,
+)
+from tests.builders import dev, production, staging
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ENVIRONMENTS = {e.name: e for e in (dev(), staging(), production())}
+ALL = ("image", "promotion", "deployment", "health")
+DANA = Asker("dana", Via.PROXY)
+NOBODY = Asker(ANONYMOUS, Via.NOTHING)
+
+
+def a_submission(
+    environment: str = "dev",
+    services: tuple[str, ...] = ("api",),
+    chapters: tuple[str, ...] = ALL,
+    **fields: object,
+) -> Submission:
+    given: dict[str, object] = {
+        "run_id": "r1",
+        "order": 1,
+        "environments": (environment,),
+        "assets": frozenset((s, c) for s in services for c in chapters),
+        "occasion": "dev:platform:develop@c1",
+        "ship": True,
+        "rollback": False,
+        "backfill": False,
+        "again": False,
+        "repository": "platform",
+        "ref": "develop",
+        "commit": "c1",
+    }
+    return Submission(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def test_a_grant_of_ours_names_the_asker() -> None:
+    submission = a_submission()
+    grant = Grant("intake", submission.occasion, "dev", NOW + timedelta(minutes=1))
+    found = asker(grant, submission, None, NOW, sandbox=False)
+    assert found == Asker("intake", Via.GRANT)
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        Grant("eve", "another occasion", "dev", NOW + timedelta(minutes=1)),
+        Grant("eve", "dev:platform:develop@c1", "production", NOW + timedelta(minutes=1)),
+        Grant("eve", "dev:platform:develop@c1", "dev", NOW),
+    ],
+    ids=["of another occasion", "of another environment", "expired"],
+)
+def test_a_grant_for_something_else_names_nobody(grant: Grant) -> None:
+    assert asker(grant, a_submission(), None, NOW, sandbox=False) == NOBODY
+
+
+def test_without_a_grant_the_proxys_word_counts_and_then_the_sandbox() -> None:
+    submission = a_submission()
+    assert asker(None, submission, "dana", NOW, sandbox=True) == DANA
+    assert asker(None, submission, None, NOW, sandbox=True) == Asker("local", Via.SANDBOX)
+    assert asker(None, submission, None, NOW, sandbox=False) == NOBODY
+
+
+def test_production_is_refused_to_nobody_and_to_backfills() -> None:
+    assert refusal(a_submission("production"), ENVIRONMENTS, DANA) is None
+    unknown = refusal(a_submission("production"), ENVIRONMENTS, NOBODY)
+    assert unknown is not None
+    assert "who asks" in unknown
+    backfill = refusal(a_submission("production", backfill=True), ENVIRONMENTS, DANA)
+    assert backfill is not None
+    assert "no backfills" in backfill
+
+
+def test_an_automatic_environment_takes_both() -> None:
+    assert refusal(a_submission("dev", backfill=True), ENVIRONMENTS, NOBODY) is None
+
+
+@pytest.mark.parametrize("environments", [(), ("dev", "production")])
+def test_a_run_works_on_one_environment(environments: tuple[str, ...]) -> None:
+    refused = refusal(a_submission(environments=environments), ENVIRONMENTS, DANA)
+    assert refused is not None
+    assert "one environment" in refused
+
+
+def test_an_environment_that_is_not_there_is_refused() -> None:
+    refused = refusal(a_submission("prod"), ENVIRONMENTS, DANA)
+    assert refused is not None
+    assert "'prod'" in refused
+
+
+@pytest.mark.parametrize(
+    ("submission", "expected"),
+    [
+        (a_submission(), Purpose.DELIVERY),
+        (a_submission("production", chapters=("image", "promotion")), Purpose.PROMOTION),
+        (
+            a_submission("production", chapters=("image", "promotion"), ship=False),
+            Purpose.CANDIDATE,
+        ),
+        (a_submission("production", chapters=("deployment", "health")), Purpose.SHIP),
+        (a_submission("production", chapters=("deployment",), rollback=True), Purpose.ROLLBACK),
+    ],
+)
+def test_a_runs_purpose_is_what_it_selects_and_says(
+    submission: Submission, expected: Purpose
+) -> None:
+    environment = ENVIRONMENTS[submission.environments[0]]
+    assert purpose(submission, environment) is expected
+
+
+def test_locks_follow_the_services_that_are_rolled_out_to() -> None:
+    found = locks(a_submission("staging", ("api", "auth")))
+    assert found == {"flowmaster/lock/api": "staging", "flowmaster/lock/auth": "staging"}
+    assert locks(a_submission(chapters=("image", "promotion"))) == {}
+
+
+def test_a_rollback_does_not_queue_behind_what_it_stops() -> None:
+    assert locks(a_submission(rollback=True)) == {}
+
+
+def test_the_earliest_run_of_an_occasion_wins() -> None:
+    first, second = a_submission(order=1), a_submission(run_id="r2", order=2)
+    assert duplicate_of(second, [(first, False), (second, False)]) == first
+    assert duplicate_of(first, [(first, False), (second, False)]) is None
+
+
+def test_a_failed_run_may_be_executed_again_but_not_ordered_again() -> None:
+    failed = a_submission(order=1)
+    assert duplicate_of(a_submission(order=2), [(failed, True)]) == failed
+    assert duplicate_of(a_submission(order=2, again=True), [(failed, True)]) is None
+    assert duplicate_of(a_submission(order=2, again=True), [(failed, False)]) == failed
+
+
+def test_a_queued_run_gives_way_to_a_newer_commit_of_its_ref() -> None:
+    old, new = a_submission(), a_submission(order=2, commit="c2")
+    assert gives_way(old, new)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        a_submission(order=2, commit="c1"),
+        a_submission(order=0, commit="c2"),
+        a_submission("staging", order=2, commit="c2"),
+        a_submission(order=2, commit="c2", ref="main"),
+        a_submission(order=2, commit="c2", repository="frontend"),
+        a_submission(order=2, commit="c2", services=("auth",)),
+        a_submission(order=2, commit="c2", chapters=("image", "promotion")),
+    ],
+    ids=["same", "older", "environment", "ref", "repository", "other service", "no deployment"],
+)
+def test_it_does_not_give_way_to_anything_else(newer: Submission) -> None:
+    assert not gives_way(a_submission(), newer)
+
+
+def test_a_run_without_a_ref_gives_way_to_nothing() -> None:
+    by_hand = replace(a_submission(), ref="")
+    assert not gives_way(by_hand, replace(by_hand, order=2, commit="c2"))
