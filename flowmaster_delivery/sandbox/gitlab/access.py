@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from flowmaster_delivery.sandbox.gitlab.state import (
+from flowmaster_delivery.sandbox.gitlab.records import (
     ADMIN,
     DEVELOPER,
     MAINTAINER,
     ZEROS,
-    Project,
     ProtectedRef,
 )
+from flowmaster_delivery.sandbox.gitlab.state import Project
 
 NO_PUSH = "You are not allowed to push code to this project."
 NO_PUSH_PROTECTED = "You are not allowed to push code to protected branches on this project."

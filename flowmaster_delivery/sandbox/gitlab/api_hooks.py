@@ -18,14 +18,14 @@ from flowmaster_delivery.sandbox.gitlab.http import (
     bad,
     missing,
 )
-from flowmaster_delivery.sandbox.gitlab.state import (
+from flowmaster_delivery.sandbox.gitlab.records import (
     HOOK_TRIGGERS,
     MAINTAINER,
     Hook,
     HookEvent,
-    Project,
     now,
 )
+from flowmaster_delivery.sandbox.gitlab.state import Project
 
 routes = Routes()
 orders = Routes()

@@ -1,40 +1,41 @@
-"""Merge requests, their approvals and the rules for them."""
+"""Merge requests: what they are, and merging."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flowmaster_delivery.sandbox.gitlab import merges, show, show_delivery
+from flowmaster_delivery.sandbox.gitlab import (
+    approvals,
+    merges,
+    merging,
+    show,
+    show_delivery,
+    show_merge_requests,
+)
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
 from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
     Answer,
-    ApiError,
     Call,
     Routes,
     forbidden,
     missing,
-    unauthorized,
 )
-from flowmaster_delivery.sandbox.gitlab.merges import MergeOrder
+from flowmaster_delivery.sandbox.gitlab.merging import MergeOrder
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
-from flowmaster_delivery.sandbox.gitlab.state import (
+from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
-    MAINTAINER,
     REPORTER,
-    ApprovalRule,
     MergeRequest,
-    Project,
     now,
 )
-from flowmaster_delivery.sandbox.gitlab.world import DEFAULT_APPROVALS
+from flowmaster_delivery.sandbox.gitlab.state import Project
 
 routes = Routes()
 MANY = "/projects/:id/merge_requests"
 ONE = f"{MANY}/:iid"
 
 
-def _one(call: Call, role: int = REPORTER) -> tuple[Project, MergeRequest]:
+def one_of(call: Call, role: int = REPORTER) -> tuple[Project, MergeRequest]:
     project = project_of(call, role)
     if (found := project.merge_requests.get(call.number("iid"))) is None:
         raise missing("Merge Request")
@@ -42,7 +43,7 @@ def _one(call: Call, role: int = REPORTER) -> tuple[Project, MergeRequest]:
 
 
 def _shown(call: Call, project: Project, merge_request: MergeRequest) -> dict[str, object]:
-    return show_delivery.merge_request(call.world, project, merge_request)
+    return show_merge_requests.merge_request(call.world, project, merge_request)
 
 
 def _matching(call: Call, found: Iterable[MergeRequest]) -> list[MergeRequest]:
@@ -110,13 +111,13 @@ def create_merge_request(call: Call) -> object:
 
 @routes.on("GET", ONE)
 def one_merge_request(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     return _shown(call, project, found)
 
 
 @routes.on("PUT", ONE)
 def change_merge_request(call: Call) -> object:
-    project, found = _one(call, DEVELOPER)
+    project, found = one_of(call, DEVELOPER)
     params, user = call.params, call.someone
     if user.id != found.author_id and call.world.state.role(user, project) < DEVELOPER:
         raise forbidden()
@@ -138,22 +139,22 @@ def change_merge_request(call: Call) -> object:
 
 @routes.on("GET", f"{ONE}/commits")
 def commits(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     return call.paged(
-        merges.commits_of(project, found), lambda c: show.commit(call.world, project, c)
+        approvals.commits_of(project, found), lambda c: show.commit(call.world, project, c)
     )
 
 
 @routes.on("GET", f"{ONE}/diffs")
 def diffs(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     version = found.versions[-1]
     return call.paged(project.repository.diff(version.base, version.head), show.diff)
 
 
 @routes.on("GET", f"{ONE}/changes")
 def changes(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     version = found.versions[-1]
     shown = [show.diff(d) for d in project.repository.diff(version.base, version.head)]
     return {**_shown(call, project, found), "changes": shown, "overflow": False}
@@ -162,7 +163,7 @@ def changes(call: Call) -> object:
 @routes.on("GET", f"{ONE}/versions")
 def versions(call: Call) -> object:
     """Every state that the merge request had, newest first."""
-    _, found = _one(call)
+    _, found = one_of(call)
     shown = [
         {
             "id": version.id,
@@ -181,7 +182,7 @@ def versions(call: Call) -> object:
 
 @routes.on("GET", f"{ONE}/pipelines")
 def merge_request_pipelines(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     heads = {version.head for version in found.versions}
     refs = (f"refs/merge-requests/{found.iid}/head", found.source_branch)
     shown = [p for p in project.pipelines.values() if p.sha in heads and p.ref in refs]
@@ -191,7 +192,7 @@ def merge_request_pipelines(call: Call) -> object:
 
 @routes.on("PUT", f"{ONE}/merge")
 def merge(call: Call) -> object:
-    project, found = _one(call)
+    project, found = one_of(call)
     params = call.params
     order = MergeOrder(
         sha=params.text("sha"),
@@ -202,124 +203,6 @@ def merge(call: Call) -> object:
         merge_message=params.text("merge_commit_message"),
         squash_message=params.text("squash_commit_message"),
     )
-    moved = merges.merge(call.world, project, call.someone, found, order)
+    moved = merging.merge(call.world, project, call.someone, found, order)
     pushed(call.world, project, call.someone, moved)
     return _shown(call, project, found)
-
-
-# approvals
-
-
-@routes.on("GET", f"{ONE}/approvals")
-def approvals(call: Call) -> object:
-    project, found = _one(call)
-    return show_delivery.approvals(call.world, project, found, call.someone)
-
-
-@routes.on("POST", f"{ONE}/approve")
-def approve(call: Call) -> object:
-    project, found = _one(call)
-    merges.approve(call.world, project, call.someone, found, call.params.text("sha"))
-    return Answer(show_delivery.approvals(call.world, project, found, call.someone), 201)
-
-
-@routes.on("POST", f"{ONE}/unapprove")
-def unapprove(call: Call) -> object:
-    project, found = _one(call)
-    merges.unapprove(call.world, project, call.someone, found)
-    return Answer(show_delivery.approvals(call.world, project, found, call.someone), 201)
-
-
-@routes.on("PUT", f"{ONE}/reset_approvals")
-def reset_approvals(call: Call) -> object:
-    """For bots' tokens only; the sandbox has none."""
-    _one(call)
-    raise unauthorized()
-
-
-@routes.on("GET", f"{ONE}/approval_state")
-def approval_state(call: Call) -> object:
-    call.premium()
-    project, found = _one(call)
-    return show_delivery.approval_state(call.world, project, found)
-
-
-@routes.on("GET", "/projects/:id/approvals")
-def approval_settings(call: Call) -> object:
-    call.premium()
-    return dict(project_of(call, DEVELOPER).approval_settings)
-
-
-@routes.on("POST", "/projects/:id/approvals")
-def change_approval_settings(call: Call) -> object:
-    call.premium()
-    settings = project_of(call, MAINTAINER).approval_settings
-    for name in DEFAULT_APPROVALS:
-        settings[name] = call.params.flag(name, default=settings[name])
-    return Answer(dict(settings), 201)
-
-
-RULES = "/projects/:id/approval_rules"
-
-
-@routes.on("GET", RULES)
-def approval_rules(call: Call) -> object:
-    call.premium()
-    project = project_of(call, DEVELOPER)
-    return call.paged(
-        list(project.approval_rules.values()),
-        lambda r: show_delivery.approval_rule(call.world, project, r),
-    )
-
-
-def _fill_rule(call: Call, project: Project, rule: ApprovalRule) -> ApprovalRule:
-    """People and groups are replaced whole, as GitLab's PUT does."""
-    params, state = call.params, call.world.state
-    named = [state.user_named(name) for name in params.many("usernames")]
-    rule.user_ids = (*params.numbers("user_ids"), *(u.id for u in named if u))
-    rule.group_ids = tuple(i for i in params.numbers("group_ids") if i in state.groups)
-    rule.name = params.text("name", rule.name)
-    rule.approvals_required = params.number("approvals_required", rule.approvals_required) or 0
-    known = {branch.id for branch in project.protected_branches.values()}
-    wanted = params.numbers("protected_branch_ids")
-    if not set(wanted) <= known:
-        raise ApiError(400, {"error": "protected_branch_ids is invalid"})
-    rule.protected_branch_ids = wanted or rule.protected_branch_ids
-    return rule
-
-
-@routes.on("POST", RULES)
-def create_approval_rule(call: Call) -> object:
-    call.premium()
-    project = project_of(call, MAINTAINER)
-    kind = call.params.text("rule_type", "regular")
-    required = call.params.need_number("approvals_required")
-    rule = ApprovalRule(call.world.state.next_id("rule"), call.params.need("name"), required, kind)
-    project.approval_rules[rule.id] = _fill_rule(call, project, rule)
-    return Answer(show_delivery.approval_rule(call.world, project, rule), 201)
-
-
-def _rule(call: Call, role: int) -> tuple[Project, ApprovalRule]:
-    call.premium()
-    project = project_of(call, role)
-    if (rule := project.approval_rules.get(call.number("rule_id"))) is None:
-        raise missing("Approval Rule")
-    return project, rule
-
-
-@routes.on("GET", f"{RULES}/:rule_id")
-def one_approval_rule(call: Call) -> object:
-    return show_delivery.approval_rule(call.world, *_rule(call, DEVELOPER))
-
-
-@routes.on("PUT", f"{RULES}/:rule_id")
-def change_approval_rule(call: Call) -> object:
-    project, rule = _rule(call, MAINTAINER)
-    return show_delivery.approval_rule(call.world, project, _fill_rule(call, project, rule))
-
-
-@routes.on("DELETE", f"{RULES}/:rule_id")
-def delete_approval_rule(call: Call) -> object:
-    project, rule = _rule(call, MAINTAINER)
-    del project.approval_rules[rule.id]
-    return NO_CONTENT

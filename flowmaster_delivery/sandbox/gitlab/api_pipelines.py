@@ -15,16 +15,16 @@ from flowmaster_delivery.sandbox.gitlab.http import (
     forbidden,
     missing,
 )
-from flowmaster_delivery.sandbox.gitlab.state import (
+from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     MAINTAINER,
     REPORTER,
     ZEROS,
     Job,
     Pipeline,
-    Project,
     Status,
 )
+from flowmaster_delivery.sandbox.gitlab.state import Project
 
 routes = Routes()
 MANY = "/projects/:id/pipelines"

@@ -8,17 +8,16 @@ from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
 from flowmaster_delivery.sandbox.gitlab.ci import STAGES
-from flowmaster_delivery.sandbox.gitlab.repository import Commit
-from flowmaster_delivery.sandbox.gitlab.state import (
+from flowmaster_delivery.sandbox.gitlab.git_records import Commit
+from flowmaster_delivery.sandbox.gitlab.records import (
     ZEROS,
     Deployment,
     Environment,
     Job,
     MergeRequest,
     Pipeline,
-    Project,
-    User,
 )
+from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World
 
 Json = dict[str, Any]

@@ -7,37 +7,20 @@ them, and a push that changes the diff (its patch id) takes approvals away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowmaster_delivery.sandbox.gitlab import pipelines
-from flowmaster_delivery.sandbox.gitlab.access import RefChange, may_merge_into
+from flowmaster_delivery.sandbox.gitlab.access import RefChange
+from flowmaster_delivery.sandbox.gitlab.approvals import check_sha, may_approve, unmet_rules
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import merge_request_body
 from flowmaster_delivery.sandbox.gitlab.http import bad, missing, unauthorized
-from flowmaster_delivery.sandbox.gitlab.repository import Commit
-from flowmaster_delivery.sandbox.gitlab.state import (
-    DEVELOPER,
-    ZEROS,
+from flowmaster_delivery.sandbox.gitlab.records import (
     ApprovalGiven,
-    ApprovalRule,
     MergeRequest,
     Pipeline,
-    Project,
-    User,
     Version,
     now,
 )
-from flowmaster_delivery.sandbox.gitlab.world import World, identity
-
-
-@dataclass(frozen=True, slots=True)
-class MergeOrder:
-    """How to merge, as the request says; None leaves it to merge request and project."""
-
-    sha: str = ""
-    squash: bool | None = None
-    remove_source: bool | None = None
-    merge_message: str = ""
-    squash_message: str = ""
+from flowmaster_delivery.sandbox.gitlab.state import Project, User
+from flowmaster_delivery.sandbox.gitlab.world import World
 
 
 def open_merge_request(
@@ -200,76 +183,7 @@ def unapprove(world: World, project: Project, user: User, merge_request: MergeRe
     announce(world, project, user, merge_request, "unapproved")
 
 
-def check_sha(merge_request: MergeRequest, sha: str) -> None:
-    if sha and sha != merge_request.sha:
-        raise bad(f"SHA does not match HEAD of source branch: {merge_request.sha}", 409)
-
-
-def may_approve(world: World, project: Project, user: User, merge_request: MergeRequest) -> bool:
-    """Whether this person's approval would be taken now."""
-    if merge_request.state != "opened" or world.state.role(user, project) < DEVELOPER:
-        return False
-    if any(a.user_id == user.id for a in merge_request.approvals):
-        return False
-    return world.state.tier == "free" or not excluded(project, user, merge_request)
-
-
-def excluded(project: Project, user: User, merge_request: MergeRequest) -> bool:
-    """Premium: authors, and committers where the project says so, do not approve their own."""
-    settings = project.approval_settings
-    if user.id == merge_request.author_id and not settings["merge_requests_author_approval"]:
-        return True
-    if not settings["merge_requests_disable_committers_approval"]:
-        return False
-    commits = commits_of(project, merge_request)
-    return any(user.email.lower() == c.committer.email.lower() for c in commits)
-
-
-def rules_of(project: Project, merge_request: MergeRequest) -> list[ApprovalRule]:
-    """Approval rules that hold for the merge request's target branch."""
-    ids = {
-        rule.id
-        for name, rule in project.protected_branches.items()
-        if name == merge_request.target_branch
-    }
-    return [
-        rule
-        for rule in project.approval_rules.values()
-        if not rule.protected_branch_ids or ids & set(rule.protected_branch_ids)
-    ]
-
-
-def eligible(world: World, project: Project, rule: ApprovalRule) -> set[int]:
-    """User ids whose approval counts for a rule."""
-    if rule.rule_type == "any_approver":
-        members = world.state.project_members(project)
-        return {i for i, m in members.items() if m.access_level >= DEVELOPER}
-    found = set(rule.user_ids)
-    for group_id in rule.group_ids:
-        if (group := world.state.groups.get(group_id)) is not None:
-            found |= set(world.state.group_members(group))
-    return found
-
-
-def unmet_rules(world: World, project: Project, merge_request: MergeRequest) -> list[ApprovalRule]:
-    """Premium: the rules that still want approvals."""
-    if world.state.tier == "free":
-        return []
-    given = {a.user_id for a in merge_request.approvals}
-    return [
-        rule
-        for rule in rules_of(project, merge_request)
-        if len(given & eligible(world, project, rule)) < rule.approvals_required
-    ]
-
-
 # merging
-
-
-def commits_of(project: Project, merge_request: MergeRequest) -> list[Commit]:
-    """Commits that the merge request brings, newest first."""
-    version = merge_request.versions[-1]
-    return project.repository.log(merge_request.sha, f"^{version.base}")
 
 
 def head_pipeline(project: Project, merge_request: MergeRequest) -> Pipeline | None:
@@ -285,7 +199,7 @@ def merge_status(world: World, project: Project, merge_request: MergeRequest) ->
         return "not_open"
     if merge_request.draft:
         return "draft_status"
-    if _merged_tree(project, merge_request) is None:
+    if merged_tree(project, merge_request) is None:
         return "conflict"
     if project.settings["only_allow_merge_if_pipeline_succeeds"]:
         pipeline = head_pipeline(project, merge_request)
@@ -298,87 +212,14 @@ def merge_status(world: World, project: Project, merge_request: MergeRequest) ->
     return "not_approved" if unmet_rules(world, project, merge_request) else "mergeable"
 
 
-def _target(project: Project, merge_request: MergeRequest) -> str:
+def target_head(project: Project, merge_request: MergeRequest) -> str:
     return project.repository.branches()[merge_request.target_branch].commit
 
 
-def _merged_tree(project: Project, merge_request: MergeRequest) -> str | None:
+def merged_tree(project: Project, merge_request: MergeRequest) -> str | None:
     target = project.repository.branches().get(merge_request.target_branch)
     return project.repository.merged_tree(target.commit, merge_request.sha) if target else None
 
 
 def _fast_forward(project: Project, merge_request: MergeRequest) -> bool:
-    return project.repository.is_ancestor(_target(project, merge_request), merge_request.sha)
-
-
-def merge(
-    world: World, project: Project, user: User, merge_request: MergeRequest, order: MergeOrder
-) -> list[RefChange]:
-    """Merge, and say which refs moved. Raise 401, 405, 409 or 422 as GitLab does."""
-    if not may_merge_into(project, world.state.role(user, project), merge_request.target_branch):
-        raise unauthorized()
-    if merge_status(world, project, merge_request) != "mergeable":
-        raise bad("405 Method Not Allowed", 405)
-    check_sha(merge_request, order.sha)
-    squash = merge_request.squash if order.squash is None else order.squash
-    option = project.settings["squash_option"]
-    if option in ("always", "never"):
-        squash = option == "always"
-    target = _target(project, merge_request)
-    result = _write_merge(world, project, user, merge_request, order, squash=squash)
-    ref = f"refs/heads/{merge_request.target_branch}"
-    project.repository.update_ref(ref, result, target)
-    merge_request.state, merge_request.merge_user_id = "merged", user.id
-    merge_request.merged_at = merge_request.updated_at = now()
-    announce(world, project, user, merge_request, "merge")
-    return [RefChange(ref, target, result), *_removed_source(project, merge_request, order)]
-
-
-def _write_merge(
-    world: World,
-    project: Project,
-    user: User,
-    merge_request: MergeRequest,
-    order: MergeOrder,
-    *,
-    squash: bool,
-) -> str:
-    """The target's new head: a squash commit and/or a merge commit, as the project merges."""
-    repository = project.repository
-    target, head = _target(project, merge_request), merge_request.sha
-    fast_forward = project.settings["merge_method"] == "ff"
-    tree = _merged_tree(project, merge_request)
-    if tree is None:
-        raise bad("Branch cannot be merged", 422)
-    if squash:
-        author = identity(world.state.users[merge_request.author_id])
-        message = order.squash_message or merge_request.title
-        base = target if fast_forward else merge_request.versions[-1].base
-        content = tree if fast_forward else repository.tree_of(head)
-        head = repository.commit_tree(content, [base], message, author, identity(user))
-        merge_request.squash_commit_sha = head
-    if fast_forward:
-        return head
-    message = order.merge_message or (
-        f"Merge branch '{merge_request.source_branch}' into '{merge_request.target_branch}'\n\n"
-        f"{merge_request.title}\n\nSee merge request {project.full_path}!{merge_request.iid}"
-    )
-    me = identity(user)
-    merge_request.merge_commit_sha = repository.commit_tree(tree, [target, head], message, me, me)
-    return merge_request.merge_commit_sha
-
-
-def _removed_source(
-    project: Project, merge_request: MergeRequest, order: MergeOrder
-) -> list[RefChange]:
-    """Delete the source branch where that was asked for; protected branches stay."""
-    wanted = order.remove_source
-    wanted = merge_request.remove_source_branch if wanted is None else wanted
-    source = merge_request.source_branch
-    protected = source in project.protected_branches or source == project.default_branch
-    if not wanted or protected or source not in project.repository.branches():
-        return []
-    ref = f"refs/heads/{source}"
-    old = project.repository.refs()[ref].target
-    project.repository.delete_ref(ref)
-    return [RefChange(ref, old, ZEROS)]
+    return project.repository.is_ancestor(target_head(project, merge_request), merge_request.sha)

@@ -14,15 +14,8 @@ from fnmatch import fnmatchcase
 
 from flowmaster_delivery.sandbox.gitlab.ci import STAGES, Ci, CiService, JobTemplate
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import pipeline_body
-from flowmaster_delivery.sandbox.gitlab.state import (
-    ZEROS,
-    Job,
-    MergeRequest,
-    Pipeline,
-    Project,
-    User,
-    now,
-)
+from flowmaster_delivery.sandbox.gitlab.records import ZEROS, Job, MergeRequest, Pipeline, now
+from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World
 
 FAIL_TRAILER = "Sandbox-Fail"
@@ -219,20 +212,6 @@ def announce(world: World, project: Project, pipeline: Pipeline) -> None:
 # asked by people
 
 
-def finish(
-    world: World, project: Project, pipeline: Pipeline, *, push_images: bool
-) -> dict[str, str]:
-    """End a pipeline at once with all jobs passed; digests of what it built by image name."""
-    at, built = now(), dict[str, str]()
-    for job in pipeline.jobs:
-        job.status, job.started_at, job.finished_at = "success", at, at
-        for image in job.images if push_images else ():
-            built[image] = push_image(world, project, image, pipeline.ref, pipeline.sha)
-    pipeline.started_at = at
-    _settle(world, project, pipeline, at)
-    return built
-
-
 def cancel(world: World, project: Project, pipeline: Pipeline) -> None:
     at = now()
     for job in pipeline.jobs:
@@ -242,7 +221,7 @@ def cancel(world: World, project: Project, pipeline: Pipeline) -> None:
 
 
 def retry(world: World, project: Project, pipeline: Pipeline, *, one: Job | None = None) -> Job:
-    """Run failed and canceled jobs (or one of them) again as new ones; they do not fail by order."""
+    """Run failed and canceled jobs (or the one) again as new ones that no order fails."""
     again = [one] if one else [j for j in pipeline.jobs if j.status in ("failed", "canceled")]
     newest = pipeline.jobs[-1]
     for old in again:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from flowmaster_delivery.sandbox.gitlab import merges, pipelines
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import push_body
-from flowmaster_delivery.sandbox.gitlab.state import Project, User, now
+from flowmaster_delivery.sandbox.gitlab.records import now
+from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.webhooks import REFS_TOO_MANY
 from flowmaster_delivery.sandbox.gitlab.world import World
 

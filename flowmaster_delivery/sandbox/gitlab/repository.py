@@ -6,120 +6,38 @@ What hangs on an object id never changes and is kept; the refs are kept until so
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
 from pathlib import Path
+
+from flowmaster_delivery.sandbox.gitlab.git_program import (
+    CONFIG,
+    PRE_RECEIVE,
+    GitError,
+    git_environment,
+    git_program,
+)
+from flowmaster_delivery.sandbox.gitlab.git_records import (
+    COMMIT_FORMAT,
+    REF_FORMAT,
+    Commit,
+    FileDiff,
+    Person,
+    Ref,
+    TreeEntry,
+    as_person,
+    fast_import_stream,
+    read_commit,
+    read_diffs,
+    read_entry,
+    read_ref,
+)
 
 TIMEOUT = 60.0
 SHA = re.compile(r"^[0-9a-f]{40}$")
 SHORT_SHA = re.compile(r"^[0-9a-f]{7,40}$")
-COMMIT_FORMAT = (
-    "%H%x1f%P%x1f%an%x1f%ae%x1f%aI%x1f%cn%x1f%ce%x1f%cI%x1f%B%x1f%(trailers:only,unfold)"
-)
-REF_FORMAT = (
-    "%(refname)%00%(objectname)%00%(*objectname)%00%(taggerdate:iso-strict)%00"
-    "%(committerdate:unix)%(taggerdate:unix)%00%(if)%(taggerdate)%(then)%(contents)%(end)"
-)
-PRE_RECEIVE = """#!/bin/sh
-# Refuses what the sandbox's GitLab decided to refuse; a rewrite can only be told from in here.
-if [ -n "$SANDBOX_REFUSAL" ]; then echo "GitLab: $SANDBOX_REFUSAL" >&2; exit 1; fi
-while read -r old new ref; do
-  case " $SANDBOX_NO_FORCE " in
-    *" $ref "*)
-      if ! git merge-base --is-ancestor "$old" "$new"; then
-        echo "GitLab: $SANDBOX_NO_FORCE_TEXT" >&2; exit 1
-      fi ;;
-  esac
-done
-exit 0
-"""
-
-
-class GitError(Exception):
-    """git refused; the text is its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Name and e-mail as git writes them."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    id: str
-    parents: tuple[str, ...]
-    author: Person
-    authored_at: str
-    committer: Person
-    committed_at: str
-    message: str
-    trailers: tuple[tuple[str, str], ...]
-
-    @property
-    def title(self) -> str:
-        return self.message.split("\n", 1)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """`target` is what the ref names, `commit` what it comes to: two for annotated tags."""
-
-    name: str
-    target: str
-    commit: str
-    changed: int
-    message: str = ""
-    tagged_at: str = ""
-
-    @property
-    def annotated(self) -> bool:
-        return self.target != self.commit
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    mode: str
-    type: str
-    id: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileDiff:
-    old_path: str
-    new_path: str
-    old_mode: str
-    new_mode: str
-    status: str
-    text: str = ""
-
-
-@cache
-def git_program() -> str:
-    found = shutil.which("git")
-    if found is None:
-        raise GitError("git is not installed: the sandbox's GitLab needs it (apt install git)")
-    return found
-
-
-def git_environment() -> dict[str, str]:
-    """Nothing of the machine's own git configuration reaches the sandbox."""
-    return {
-        "PATH": f"{Path(git_program()).parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
 
 
 @dataclass(slots=True)
@@ -140,12 +58,7 @@ class GitRepository:
         (hooks / "pre-receive").write_text(PRE_RECEIVE)
         (hooks / "pre-receive").chmod(0o755)
         with (path / "config").open("a") as config:
-            config.write(
-                "[http]\n\treceivepack = true\n[gc]\n\tauto = 0\n"
-                "[core]\n\tlogAllRefUpdates = false\n"
-                "[uploadpack]\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n"
-                "[receive]\n\tdenyDeleteCurrent = ignore\n\tautogc = false\n"
-            )
+            config.write(CONFIG)
         return repository
 
     def git(
@@ -188,7 +101,7 @@ class GitRepository:
         if self._refs is None:
             lines = self.git("for-each-ref", f"--format={REF_FORMAT}%01").decode(errors="replace")
             records = (r.removeprefix("\n").split("\0") for r in lines.split("\x01\n"))
-            self._refs = {r[0]: _ref(r) for r in records if len(r) == 6}
+            self._refs = {r[0]: read_ref(r) for r in records if len(r) == 6}
         return self._refs
 
     def branches(self) -> dict[str, Ref]:
@@ -234,7 +147,9 @@ class GitRepository:
         if not message:
             self.update_ref(f"refs/tags/{name}", commit)
             return
-        self.git("tag", "-a", "-F", "-", name, commit, given=message.encode(), env=_as(tagger))
+        self.git(
+            "tag", "-a", "-F", "-", name, commit, given=message.encode(), env=as_person(tagger)
+        )
         self.forget_refs()
 
     # commits
@@ -259,7 +174,9 @@ class GitRepository:
 
     def _log(self, arguments: list[str], given: bytes) -> list[Commit]:
         out = self.git("log", "-z", f"--format={COMMIT_FORMAT}", *arguments, given=given)
-        found = [_commit(record) for record in out.decode(errors="replace").split("\0") if record]
+        found = [
+            read_commit(record) for record in out.decode(errors="replace").split("\0") if record
+        ]
         self._commits.update((c.id, c) for c in found)
         return found
 
@@ -289,7 +206,7 @@ class GitRepository:
             return None
         prefix = f"{path.strip('/')}/" if path.strip("/") else ""
         entries = [
-            _entry(line, prefix) for line in out.decode(errors="replace").split("\0") if line
+            read_entry(line, prefix) for line in out.decode(errors="replace").split("\0") if line
         ]
         return sorted(entries, key=lambda e: {"tree": 0, "blob": 1}.get(e.type, 2))
 
@@ -308,7 +225,7 @@ class GitRepository:
     def diff(self, old: str, new: str) -> list[FileDiff]:
         """What changed between two commits, file by file."""
         raw = self.kept("diff-tree", "-r", "-M", "--full-index", "-p", "--raw", old, new)
-        return _diffs(raw.decode(errors="replace"))
+        return read_diffs(raw.decode(errors="replace"))
 
     def patch_id(self, base: str, head: str) -> str:
         """The identity of a change, whatever it stands on."""
@@ -328,7 +245,11 @@ class GitRepository:
         self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person
     ) -> str:
         flags = [flag for parent in parents for flag in ("-p", parent)]
-        env = {**_as(committer), "GIT_AUTHOR_NAME": author.name, "GIT_AUTHOR_EMAIL": author.email}
+        env = {
+            **as_person(committer),
+            "GIT_AUTHOR_NAME": author.name,
+            "GIT_AUTHOR_EMAIL": author.email,
+        }
         made = self.git("commit-tree", tree, *flags, "-F", "-", given=message.encode(), env=env)
         return made.decode().strip()
 
@@ -345,91 +266,8 @@ class GitRepository:
     ) -> str:
         """Commit files (None deletes) on a branch with one `git fast-import`; the new commit."""
         with tempfile.NamedTemporaryFile(dir=self.path, prefix="marks-") as marks:
-            stream = _fast_import(branch, changes, message, author, start)
+            stream = fast_import_stream(branch, changes, message, author, start)
             options = ("--quiet", "--force", "--date-format=now", f"--export-marks={marks.name}")
             self.git("fast-import", *options, given=stream)
             self.forget_refs()
             return Path(marks.name).read_text().split()[-1]
-
-
-def _as(person: Person) -> dict[str, str]:
-    return {
-        "GIT_AUTHOR_NAME": person.name,
-        "GIT_AUTHOR_EMAIL": person.email,
-        "GIT_COMMITTER_NAME": person.name,
-        "GIT_COMMITTER_EMAIL": person.email,
-    }
-
-
-def _ref(record: Sequence[str]) -> Ref:
-    name, target, peeled, tagged_at, changed, message = record
-    return Ref(name, target, peeled or target, int(changed or 0), message.rstrip("\n"), tagged_at)
-
-
-def _commit(record: str) -> Commit:
-    sha, parents, an, ae, at, cn, ce, ct, message, trailers = record.strip("\n").split("\x1f", 9)
-    pairs = (line.split(":", 1) for line in trailers.splitlines() if ":" in line)
-    return Commit(
-        id=sha,
-        parents=tuple(parents.split()),
-        author=Person(an, ae),
-        authored_at=_milliseconds(at),
-        committer=Person(cn, ce),
-        committed_at=_milliseconds(ct),
-        message=message,
-        trailers=tuple((key.strip(), value.strip()) for key, value in pairs),
-    )
-
-
-def _milliseconds(iso: str) -> str:
-    return datetime.fromisoformat(iso).isoformat(timespec="milliseconds")
-
-
-def _entry(line: str, prefix: str) -> TreeEntry:
-    meta, path = line.split("\t", 1)
-    mode, kind, oid = meta.split()
-    return TreeEntry(mode, kind, oid, prefix + path)
-
-
-def _diffs(text: str) -> list[FileDiff]:
-    """Read `diff-tree --raw -p`: one raw line per file, then the patches in the same order."""
-    raw = [line for line in text.split("\n\n", 1)[0].splitlines() if line.startswith(":")]
-    bodies = re.split(r"(?m)^diff --git .*\n", text)[1:]
-    diffs = []
-    for index, line in enumerate(raw):
-        meta, *paths = line[1:].split("\t")
-        old_mode, new_mode, _, _, status = meta.split()
-        body = bodies[index] if index < len(bodies) else ""
-        hunk = body.find("@@")
-        diffs.append(
-            FileDiff(
-                paths[0], paths[-1], old_mode, new_mode, status[0], body[hunk:] if hunk >= 0 else ""
-            )
-        )
-    return diffs
-
-
-def _fast_import(
-    branch: str,
-    changes: Mapping[str, bytes | None],
-    message: str,
-    author: Person,
-    start: str | None,
-) -> bytes:
-    text = message.encode()
-    lines = [
-        f"commit refs/heads/{branch}\nmark :1\n".encode(),
-        f"author {author.name} <{author.email}> now\n".encode(),
-        f"committer {author.name} <{author.email}> now\n".encode(),
-        b"data %d\n%b\n" % (len(text), text),
-    ]
-    if start:
-        lines.append(f"from {start}\n".encode())
-    for path, content in changes.items():
-        quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-        if content is None:
-            lines.append(f"D {quoted}\n".encode())
-        else:
-            lines.append(f"M 100644 inline {quoted}\n".encode())
-            lines.append(b"data %d\n%b\n" % (len(content), content))
-    return b"".join(lines)

@@ -21,14 +21,21 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.gitlab import pages, pipelines, smart_http
+from flowmaster_delivery.sandbox.gitlab.api_approvals import routes as approval_routes
+from flowmaster_delivery.sandbox.gitlab.api_commits import routes as commit_routes
 from flowmaster_delivery.sandbox.gitlab.api_deployments import routes as deployment_routes
+from flowmaster_delivery.sandbox.gitlab.api_files import routes as file_routes
+from flowmaster_delivery.sandbox.gitlab.api_groups import routes as group_routes
 from flowmaster_delivery.sandbox.gitlab.api_hooks import orders
 from flowmaster_delivery.sandbox.gitlab.api_hooks import routes as hook_routes
 from flowmaster_delivery.sandbox.gitlab.api_merge_requests import routes as merge_request_routes
-from flowmaster_delivery.sandbox.gitlab.api_people import routes as people_routes
 from flowmaster_delivery.sandbox.gitlab.api_pipelines import routes as pipeline_routes
 from flowmaster_delivery.sandbox.gitlab.api_projects import routes as project_routes
-from flowmaster_delivery.sandbox.gitlab.api_repository import routes as repository_routes
+from flowmaster_delivery.sandbox.gitlab.api_protection import routes as protection_routes
+from flowmaster_delivery.sandbox.gitlab.api_refs import routes as ref_routes
+from flowmaster_delivery.sandbox.gitlab.api_releases import routes as release_routes
+from flowmaster_delivery.sandbox.gitlab.api_users import routes as user_routes
+from flowmaster_delivery.sandbox.gitlab.git_program import GitError
 from flowmaster_delivery.sandbox.gitlab.http import (
     Answer,
     ApiError,
@@ -40,10 +47,9 @@ from flowmaster_delivery.sandbox.gitlab.http import (
     unauthorized,
 )
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
-from flowmaster_delivery.sandbox.gitlab.repository import GitError
-from flowmaster_delivery.sandbox.gitlab.seeding import Seeding
+from flowmaster_delivery.sandbox.gitlab.records import now
 from flowmaster_delivery.sandbox.gitlab.smart_http import GitRequest
-from flowmaster_delivery.sandbox.gitlab.state import Project, State, Tier, User, now
+from flowmaster_delivery.sandbox.gitlab.state import Project, State, Tier, User
 from flowmaster_delivery.sandbox.gitlab.webhooks import deliver
 from flowmaster_delivery.sandbox.gitlab.world import World
 from flowmaster_delivery.sandbox.orders import Images
@@ -57,26 +63,32 @@ log = logging.getLogger(__name__)
 
 
 def api_routes() -> Routes:
-    """Every endpoint. Fixed words of a path go before its parameters, so order matters little."""
+    """Every endpoint; within a part, the first pattern that fits answers."""
     routes = Routes()
     for part in (
-        people_routes,
+        user_routes,
+        group_routes,
         project_routes,
-        repository_routes,
+        protection_routes,
+        ref_routes,
+        commit_routes,
+        file_routes,
         merge_request_routes,
+        approval_routes,
         pipeline_routes,
         deployment_routes,
+        release_routes,
         hook_routes,
     ):
         routes.include(part)
     return routes
 
 
-class GitLabSandbox(Seeding):
-    """GitLab on loopback. `url` is its own address, as it tells it to others."""
+class GitLabSandbox:
+    """GitLab on loopback, without users. `url` is its own address, as it tells it to others."""
 
     def __init__(self, *, data: Path, images: Images, url: str, tier: Tier = "free") -> None:
-        super().__init__(World(data, images, url.rstrip("/"), State(tier)))
+        self.world = World(data, images, url.rstrip("/"), State(tier))
         self.app: ASGIApp = self._application()
         self._routes = api_routes()
         self._turn = asyncio.Lock()

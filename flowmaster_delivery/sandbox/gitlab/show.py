@@ -6,17 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab.access import may_push_branch, protections
-from flowmaster_delivery.sandbox.gitlab.repository import Commit, FileDiff, Ref
-from flowmaster_delivery.sandbox.gitlab.state import (
-    DEVELOPER,
-    ROLE_NAMES,
-    Group,
-    Member,
-    Project,
-    ProtectedRef,
-    Token,
-    User,
-)
+from flowmaster_delivery.sandbox.gitlab.git_records import Commit, FileDiff, Ref
+from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, ROLE_NAMES, ProtectedRef
+from flowmaster_delivery.sandbox.gitlab.state import Group, Member, Project, Token, User
 from flowmaster_delivery.sandbox.gitlab.world import World
 
 Json = dict[str, Any]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from flowmaster_delivery.sandbox.gitlab import access
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
+from flowmaster_delivery.sandbox.gitlab.git_program import git_environment, git_program
 from flowmaster_delivery.sandbox.gitlab.http import Answer
-from flowmaster_delivery.sandbox.gitlab.repository import git_environment, git_program
-from flowmaster_delivery.sandbox.gitlab.state import DEVELOPER, REPORTER, Project, User
+from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, REPORTER
+from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World
 
 TIMEOUT = 120.0

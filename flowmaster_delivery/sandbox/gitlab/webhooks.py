@@ -23,7 +23,8 @@ from typing import Any
 
 import httpx
 
-from flowmaster_delivery.sandbox.gitlab.state import Hook, HookEvent, Project, now
+from flowmaster_delivery.sandbox.gitlab.records import Hook, HookEvent, now
+from flowmaster_delivery.sandbox.gitlab.state import Project
 
 TIMEOUT = 10.0
 FAILURES_TO_PAUSE = 4

@@ -12,18 +12,11 @@ from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab.access import protections
 from flowmaster_delivery.sandbox.gitlab.ci import Ci
+from flowmaster_delivery.sandbox.gitlab.git_records import Person
 from flowmaster_delivery.sandbox.gitlab.http import ApiError, bad, forbidden, missing, unauthorized
-from flowmaster_delivery.sandbox.gitlab.repository import GitRepository, Person
-from flowmaster_delivery.sandbox.gitlab.state import (
-    MAINTAINER,
-    OWNER,
-    Group,
-    Member,
-    Project,
-    ProtectedRef,
-    State,
-    User,
-)
+from flowmaster_delivery.sandbox.gitlab.records import MAINTAINER, OWNER, ProtectedRef
+from flowmaster_delivery.sandbox.gitlab.repository import GitRepository
+from flowmaster_delivery.sandbox.gitlab.state import Group, Member, Project, State, User
 from flowmaster_delivery.sandbox.gitlab.webhooks import Outbox
 from flowmaster_delivery.sandbox.orders import Images
 
@@ -210,8 +203,9 @@ class World:
 
 
 def identity(user: User) -> Person:
-    """The user as git writes authors."""
-    return Person(user.name, user.email)
+    """The user as git writes authors: what would break its format is left out."""
+    name, email = (re.sub(r"[<>\n\r\0]", "", text) for text in (user.name, user.email))
+    return Person(name, email)
 
 
 def first(items: Iterable[Any], error: ApiError) -> Any:
