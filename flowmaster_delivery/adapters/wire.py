@@ -5,6 +5,7 @@ No technology of its own, so every adapter may use it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ class Wire:
         self.what = what
         self._total = 4 * timeout
         self._on_request = on_request
+        # It logs whole addresses, and those of Slack and of redirected blobs are secrets.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         self._client = httpx.Client(
             timeout=timeout, headers={"User-Agent": AGENT}, trust_env=not on_loopback(url)
         )
