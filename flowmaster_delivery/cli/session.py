@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,13 @@ class Session:
     settings: Settings
     connect: Callable[[str, Mapping[str, str]], httpx.Client] = _connect
     pause: Callable[[float], None] = time.sleep
+    token: str | None = field(default=None, repr=False)
+    """Who asks, where it is not the person of FLOWMASTER_TOKEN."""
 
     def server(self, token_file: Path | None = None) -> Server:
         """The server, asked in the name of whoever the token belongs to."""
         url = self._url()
-        token = _read_token(token_file) if token_file else caller_token()
+        token = _read_token(token_file) if token_file else self.token or caller_token()
         headers = {"PRIVATE-TOKEN": token} if token else {}
         return Server(url, self.connect(url, headers))
 

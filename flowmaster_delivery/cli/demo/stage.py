@@ -1,0 +1,116 @@
+"""The stage: the platform as the story uses it, by the same commands and API as anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from flowmaster_delivery.cli.demo.narrator import Narrator, expect, wait_for
+from flowmaster_delivery.cli.demo.people import Person
+from flowmaster_delivery.cli.root import main
+from flowmaster_delivery.cli.session import Session
+from flowmaster_delivery.cli.up.platform import Platform
+
+Matrix = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is up, who is there, and the narrator."""
+
+    platform: Platform
+    narrator: Narrator
+    told: Mapping[str, Any]
+    """The sandbox's addresses."""
+
+    @property
+    def session(self) -> Session:
+        return Session(self.platform.settings)
+
+    def person(self, name: str) -> Person:
+        folder = self.platform.home.folder / "demo"
+        return Person(name, str(self.told["gitlab_url"]), folder, self.told["users"][name])
+
+    def flowmaster(self, *words: str, who: Person | None = None) -> int:
+        """Run a command as a person would type it; its exit status."""
+        self.narrator.command(" ".join(["flowmaster", *(_quoted(word) for word in words)]))
+        session = replace(self.session, token=who.token if who else None)
+        status = main.main(list(words), obj=session, standalone_mode=False)
+        return int(status or 0)
+
+    def matrix(self) -> Matrix:
+        rows = self.session.server().get("/api/status")
+        return {(row["service"], row["environment"]): row for row in rows}
+
+    def digests(self, environment: str) -> dict[str, str]:
+        return {
+            service: row["digest"]
+            for (service, where), row in self.matrix().items()
+            if where == environment
+        }
+
+    def plan(self, environment: str, version: str, *services: str) -> Any:
+        params = {"environment": environment, "version": version, "service": list(services)}
+        return self.session.server().get("/api/plan", params)
+
+    def wait_for_run(self, limit: float = 60, **sought: str) -> Mapping[str, Any]:
+        """The run that something led to, once it has ended well; its link is told at once."""
+        server = self.session.server()
+        words = ", ".join(f"{name} {value[:12]}" for name, value in sought.items())
+
+        def begun() -> Mapping[str, Any] | None:
+            runs = server.get("/api/runs", sought)
+            return next((run for run in runs if run["state"] != "CANCELED"), None)
+
+        run = wait_for(f"the run of {words}", begun, limit)
+        self.narrator.say("the run that this led to:", run["url"])
+
+        def ended() -> Mapping[str, Any] | None:
+            now: Mapping[str, Any] = server.get(f"/api/runs/{run['run']}")
+            return now if now["finished"] else None
+
+        done = wait_for(f"run {run['run']} of {words} to end", ended, limit)
+        reasons = "; ".join(reason["message"] for reason in done["reasons"])
+        expect(done["state"] == "SUCCESS", f"the run of {words} ended {done['state']}: {reasons}")
+        return done
+
+    def answers(self, environment: str, service: str) -> bool:
+        """Whether a service answers at its public address."""
+        url = f"{str(self.told['services_url']).rstrip('/')}/{environment}/{service}/health"
+        try:
+            return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def order_pods(self, **order: object) -> None:
+        """Tell the sandbox's cluster how pods shall fare from now on."""
+        response = httpx.post(
+            f"{self.told['control_url']}/sandbox/pods",
+            json=order,
+            headers={"Authorization": f"Bearer {self.told['control_token']}"},
+            timeout=10,
+            trust_env=False,
+        )
+        response.raise_for_status()
+
+    def page(self, service: str, chapter: str, environment: str) -> str:
+        """The page of an asset's partition in the UI."""
+        return f"{self.platform.ports.ui_url}/assets/{service}/{chapter}?partition={environment}"
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if " " in word else word
+
+
+def closed_gates(plan: Mapping[str, Any], services: Sequence[str]) -> dict[str, str]:
+    """Gate to its words, of every gate that is closed for one of the services."""
+    return {
+        check["gate"]: check["summary"]
+        for row in plan["plan"]["rows"]
+        if row["service"] in services
+        for check in row["verdict"]["checks"]
+        if check["state"] in ("unmet", "unreadable")
+    }

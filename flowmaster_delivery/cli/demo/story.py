@@ -1,0 +1,173 @@
+"""The story, step by step: a release to production, a refusal on the way, a rollback at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flowmaster_delivery.cli.demo.narrator import StoryBroken, expect, wait_for
+from flowmaster_delivery.cli.demo.release import Release
+from flowmaster_delivery.cli.demo.stage import Stage, closed_gates
+from flowmaster_delivery.model.catalog import Catalog
+
+CHANGED = ("notification", "process-design", "ai-agent")
+VERSION = "v1.1.0"
+BROKEN = "flowmaster-frontend"
+ENVIRONMENTS = ("dev", "staging", "production")
+PATIENCE = 90.0
+"""Seconds that a gate may take to open."""
+LAST_WORDS = "Error: Cannot find module './dxg/runtime'"
+
+
+class Story:
+    """Each step is a method; they are lived in the order of `steps`."""
+
+    def __init__(self, stage: Stage, catalog: Catalog) -> None:
+        self.stage, self.tell = stage, stage.narrator
+        self.dana, self.devi, self.sam, self.sofia = (
+            stage.person(name) for name in ("dana", "devi", "sam", "sofia")
+        )
+        platform, frontend = "flowmaster-platform", catalog.service(BROKEN).repository
+        self.release = Release(stage, catalog, platform, VERSION, CHANGED, self.dana)
+        self.bad = Release(stage, catalog, frontend, VERSION, (BROKEN,), self.devi)
+
+    @property
+    def steps(self) -> Sequence[tuple[str, Callable[[], None]]]:
+        return (
+            ("The platform takes over what runs already", self.adopt),
+            ("Dana pushes a change of three services to develop", self.push),
+            ("A merge request brings it to staging", self.to_staging),
+            ("A merge request brings it to main, and Sam tags it", self.to_main),
+            ("Production is asked for at once, and refuses with all reasons", self.refused),
+            ("Sofia approves with her own GitLab token", self.approved),
+            ("Meanwhile Devi has a release of the frontend on its way", self.second_release),
+            ("The soak is over: production", self.promoted),
+            ("The frontend's pods never get ready in production", self.fails),
+            ("Back by hand", self.rolled_back),
+            ("What runs where", self.matrix),
+        )
+
+    def live(self) -> None:
+        """All of it. Raise StoryBroken where it goes otherwise than told."""
+        for title, step in self.steps:
+            self.tell.step(title)
+            step()
+
+    def adopt(self) -> None:
+        for environment in ENVIRONMENTS:
+            self._must("adopt", environment, "--reason", "taken over for the demo")
+
+    def push(self) -> None:
+        commit = self.release.push("feat(process): import BPMN")
+        self.release.reaches("dev", commit)
+
+    def to_staging(self) -> None:
+        commit = self.release.merge(
+            "develop", "staging", [self.devi], self.devi, f"{VERSION} to staging"
+        )
+        self.release.reaches("staging", commit)
+        expect(
+            self.release.same_digests("dev", "staging"),
+            "staging should run the very images that dev does",
+        )
+        self.tell.say("the same digests as in dev: built once, promoted twice")
+
+    def to_main(self) -> None:
+        approvers = [self.dana, self.sam]
+        commit = self.release.merge("staging", "main", approvers, self.sam, f"Release {VERSION}")
+        self.release.tag(self.sam, commit)
+        self._seen(self.release)
+
+    def refused(self) -> None:
+        status = self.stage.flowmaster("promote", "production", VERSION, who=self.sam)
+        expect(status == 1, f"promote should have been refused, but its status was {status}")
+        closed = closed_gates(self.stage.plan("production", VERSION), CHANGED)
+        approvals = closed.get("approvals", "")
+        expect("1 of 2" in approvals, f"approvals should be 1 of 2, but are: {approvals or 'met'}")
+        expect("soak" in closed, "the soak should not have been over yet")
+        self.tell.say("Dana's own approval does not count: she wrote it")
+        self.tell.say("the failed checks:", self.stage.page(CHANGED[0], "promotion", "production"))
+
+    def approved(self) -> None:
+        self._must("approve", "production", VERSION, "--token-file", str(self.sofia.token_file))
+
+    def second_release(self) -> None:
+        commit = self.bad.push("feat(dxg): new designer")
+        self.bad.reaches("dev", commit)
+        merged = self.bad.merge("develop", "staging", [], self.devi, "The new designer to staging")
+        self.bad.reaches("staging", merged)
+        approvers = [self.sam, self.sofia]
+        released = self.bad.merge("staging", "main", approvers, self.sam, "The new designer")
+        self.bad.tag(self.sam, released)
+        self._seen(self.bad)
+
+    def promoted(self) -> None:
+        self._open(VERSION, "flowmaster-platform", CHANGED)
+        words = ("--reason", "BPMN import for the spring release")
+        self._must("promote", "production", f"flowmaster-platform@{VERSION}", *words)
+        expect(
+            self.release.same_digests("staging", "production"),
+            "production should run the very images that staging does",
+        )
+        expect(
+            all(self.stage.answers("production", name) for name in CHANGED),
+            "the promoted services should answer in production",
+        )
+        page = self.stage.page(CHANGED[0], "deployment", "production")
+        self.tell.say("production is healthy on the digests that were built for dev", page)
+
+    def fails(self) -> None:
+        stage, before = self.stage, self.stage.digests("production")[BROKEN]
+        namespace = "flowmaster-production"
+        stage.order_pods(namespace=namespace, workload=BROKEN, outcome="crash", message=LAST_WORDS)
+        self._open(VERSION, BROKEN, (BROKEN,))
+        status = stage.flowmaster(
+            "promote", "production", f"{self.bad.repository}@{VERSION}", who=self.sam
+        )
+        expect(status == 1, f"the rollout should have failed, but its status was {status}")
+        expect(stage.answers("production", BROKEN), "the old version should still answer")
+        expect(
+            stage.digests("production")[BROKEN] == before,
+            "what failed must not be on record as what runs",
+        )
+        page = stage.page(BROKEN, "deployment", "production")
+        self.tell.say("the old version never stopped serving", page)
+
+    def rolled_back(self) -> None:
+        words = ("--to", "previous", "--reason", "pods crash on start")
+        self._must("rollback", "production", "--service", BROKEN, *words)
+        self._must("hold", "list")
+        held = self.stage.matrix()[BROKEN, "production"]["hold"]
+        expect(held is not None, "the rollback should have left a hold")
+
+    def matrix(self) -> None:
+        self._must("status")
+
+    def _must(self, *words: str) -> None:
+        status = self.stage.flowmaster(*words, who=self.sam)
+        expect(status == 0, f"`flowmaster {words[0]}` should have gone well: status {status}")
+
+    def _seen(self, release: Release) -> None:
+        """Wait until intake has made a candidate of the tag."""
+        repository = release.repository
+        self.stage.wait_for_run(
+            environment="production", repository=repository, version=release.version
+        )
+        self.tell.say(f"{repository}@{release.version} is a candidate for production")
+
+    def _open(self, version: str, repository: str, services: Sequence[str]) -> None:
+        """Wait until the gate is open for the services, by asking for the plan as anybody can."""
+        closed: dict[str, str] = {}
+
+        def open_() -> bool | None:
+            plan = self.stage.plan("production", f"{repository}@{version}", *services)
+            closed.clear()
+            closed.update(closed_gates(plan, services))
+            return plan["open"] or None
+
+        self.tell.command(f"flowmaster plan production {repository}@{version}")
+        try:
+            wait_for(f"the gate of {repository}@{version}", open_, PATIENCE)
+        except StoryBroken as broken:
+            reasons = "; ".join(f"{gate}: {words}" for gate, words in closed.items())
+            raise StoryBroken(f"{broken}: {reasons}") from broken
+        self.tell.say("all gates are open")
