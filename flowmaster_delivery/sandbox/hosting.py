@@ -20,7 +20,9 @@ ABORT = "flowmaster.abort"
 
 def bind(port: int = 0) -> socket.socket:
     """A listening address of our own; port 0 takes a free one. OSError where it is taken."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named: asyncio sets TCP_NODELAY on no other socket, and without it each
+    # answer in two parts (headers, body) waits 40 ms for a delayed acknowledgement.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((LOOPBACK, port))
