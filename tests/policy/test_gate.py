@@ -351,7 +351,7 @@ def test_the_table_of_facts_is_complete() -> None:
 def test_it_is_closed_by_exactly_the_required_facts_that_were_not_read(
     required: set[GateName], unread: set[str]
 ) -> None:
-    facts = replace(SOUND, **dict.fromkeys(unread, Unread("away")))  # type: ignore[arg-type]
+    facts = replace(SOUND, **dict.fromkeys(unread, Unread("away")))
     verdict = ask(facts, production(gates=tuple(required)))
     expected = {gate for name in unread for gate in FACTS_OF[name]} & required
     assert {c.gate for c in verdict.unmet} == expected
