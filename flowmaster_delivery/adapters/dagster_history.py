@@ -13,7 +13,7 @@ All but the last two in the partition of their environment. Reads see what other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -39,9 +39,11 @@ from flowmaster_delivery.ports import Record
 RECORD_KEY = "flowmaster/record"
 SEAL_KEY = "flowmaster/seal"
 HOLDS = AssetKey(["holds"])
-PAGE = 500
+PAGE = 1000
+"""Events of one query; Dagster allows 10,000."""
 
 R = TypeVar("R")
+Fetch = Callable[[AssetRecordsFilter, int, str | None], EventRecordsResult]
 
 
 def release_key(repository: str) -> AssetKey:
@@ -66,9 +68,8 @@ def read_record(seal_key: str, kind: type[R], metadata: Mapping[str, object]) ->
 class DagsterHistory:
     """Implements `ports.History`. `seal_key` is what every record is sealed with."""
 
-    def __init__(self, instance: DagsterInstance, seal_key: str) -> None:
-        self._instance = instance
-        self._seal_key = seal_key
+    def __init__(self, instance: DagsterInstance, seal_key: str, page: int = PAGE) -> None:
+        self._instance, self._seal_key, self._page = instance, seal_key, page
 
     def images(self, service: str, environment: str, limit: int = 50) -> tuple[ImageRecord, ...]:
         return self._materialized(ImageRecord, AssetKey([service, "image"]), environment, limit)
@@ -135,21 +136,28 @@ class DagsterHistory:
     def _materialized(
         self, kind: type[R], key: AssetKey, environment: str, limit: int
     ) -> tuple[R, ...]:
-        page = self._instance.fetch_materializations(_filter(key, environment), limit=limit)
-        return tuple(self._parsed(kind, page))
+        fetch = self._instance.fetch_materializations
+        return tuple(self._pages(kind, fetch, _filter(key, environment), limit))
 
     def _events(self, kind: type[R], where: AssetRecordsFilter, limit: int) -> Iterator[R]:
-        yield from self._parsed(kind, self._instance.fetch_materializations(where, limit=limit))
-        yield from self._parsed(kind, self._instance.fetch_observations(where, limit=limit))
+        yield from self._pages(kind, self._instance.fetch_materializations, where, limit)
+        yield from self._pages(kind, self._instance.fetch_observations, where, limit)
 
     def _all_observed(self, kind: type[R], where: AssetRecordsFilter) -> Iterator[R]:
-        cursor: str | None = None
-        while True:
-            page = self._instance.fetch_observations(where, limit=PAGE, cursor=cursor)
+        return self._pages(kind, self._instance.fetch_observations, where, None)
+
+    def _pages(
+        self, kind: type[R], fetch: Fetch, where: AssetRecordsFilter, limit: int | None
+    ) -> Iterator[R]:
+        """Records of up to `limit` events, newest first, read in pages as they are asked for."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            page = fetch(where, self._page if left is None else min(self._page, left), cursor)
             yield from self._parsed(kind, page)
             if not page.has_more:
                 return
             cursor = page.cursor
+            left = left - len(page.records) if left is not None else None
 
     def _parsed(self, kind: type[R], page: EventRecordsResult) -> Iterator[R]:
         for event in page.records:

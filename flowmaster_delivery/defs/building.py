@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from dagster import (
     AssetKey,
@@ -23,7 +24,7 @@ from flowmaster_delivery.defs.images import image_asset
 from flowmaster_delivery.defs.intake import intake_sensor
 from flowmaster_delivery.defs.promotions import promotion_asset
 from flowmaster_delivery.defs.reporting import reporting_sensor
-from flowmaster_delivery.defs.resources import Opener, Platform, delivery_resource
+from flowmaster_delivery.defs.resources import Opener, Platform, clock, delivery_resource
 from flowmaster_delivery.defs.shapes import identifier, step_key
 from flowmaster_delivery.defs.ship import ship_sensor
 from flowmaster_delivery.defs.watch import health_sensor
@@ -44,9 +45,14 @@ SANDBOX_INTERVAL = 5
 INTERVAL = 30
 
 
-def build(settings: Settings, catalog: Catalog, opener: Opener = open_ports) -> Definitions:
+def build(
+    settings: Settings,
+    catalog: Catalog,
+    opener: Opener = open_ports,
+    now: Callable[[], datetime] = clock,
+) -> Definitions:
     """The definitions of this installation. Opens nothing and reads no secret."""
-    platform = Platform(settings, catalog, opener)
+    platform = Platform(settings, catalog, opener, now)
     with warnings.catch_warnings():
         # Partitioned checks and code references: measured on the release that is pinned.
         warnings.simplefilter("ignore", PreviewWarning)

@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs.requests import new_requests
-from flowmaster_delivery.defs.resources import Platform, clock
+from flowmaster_delivery.defs.resources import Platform
 from flowmaster_delivery.flows.intake import Look, look
 from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import DeliveryError
@@ -85,7 +85,7 @@ def _look_at_all(
     def one(repository: Repository) -> tuple[Repository, Look | DeliveryError]:
         try:
             seen = memory.get(repository.name)
-            return repository, look(repository, catalog, ports, seen, clock())
+            return repository, look(repository, catalog, ports, seen, platform.now())
         except DeliveryError as error:
             return repository, error
 

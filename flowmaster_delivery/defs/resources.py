@@ -39,9 +39,7 @@ class Delivery:
     catalog: Catalog
     ports: Ports
     reading: Reading
-
-    def now(self) -> datetime:
-        return clock()
+    now: Callable[[], datetime]
 
     def asker(self, run: DagsterRun) -> Asker:
         """Who asked for the run, by the coordinator's seal; nobody where it carries none."""
@@ -51,8 +49,14 @@ class Delivery:
 class Platform:
     """Settings and catalog of this process; opens the outside at first use, and once."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, opener: Opener = open_ports) -> None:
-        self.settings, self.catalog = settings, catalog
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        opener: Opener = open_ports,
+        now: Callable[[], datetime] = clock,
+    ) -> None:
+        self.settings, self.catalog, self.now = settings, catalog, now
         self._opener = opener
         self._ports: Ports | None = None
         self._guard = threading.Lock()
@@ -67,7 +71,7 @@ class Platform:
 
     def delivery(self, instance: DagsterInstance) -> Delivery:
         ports = self.ports(instance)
-        return Delivery(self.settings, self.catalog, ports, Reading(self.catalog, ports))
+        return Delivery(self.settings, self.catalog, ports, Reading(self.catalog, ports), self.now)
 
 
 def delivery_resource(platform: Platform) -> ResourceDefinition:

@@ -11,7 +11,7 @@ from dagster import (
     sensor,
 )
 
-from flowmaster_delivery.defs.resources import Platform, clock
+from flowmaster_delivery.defs.resources import Platform
 from flowmaster_delivery.flows.health import look_all
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import DeliveryError
@@ -30,7 +30,7 @@ class Watch:
     """
 
     def __init__(self, platform: Platform) -> None:
-        self._catalog = platform.catalog
+        self._catalog, self._now = platform.catalog, platform.now
         self._seen: dict[str, Seen] = {}
         self._recorded: dict[str, Seen] = {}
         self._looked: dict[str, datetime] = {}
@@ -58,7 +58,7 @@ class Watch:
         known = self._recorded.setdefault(name, {}) or self._known(environment, ports.history)
         self._recorded[name] = known
         previous = self._seen.get(name, known)
-        seen = look_all(environment, self._catalog, ports, previous=previous, now=clock)
+        seen = look_all(environment, self._catalog, ports, previous=previous, now=self._now)
         self._looked[name] = now
         self._seen[name] = {observation.service: observation for observation in seen}
         news = [
@@ -91,7 +91,7 @@ def health_sensor(platform: Platform, interval: int) -> SensorDefinition:
         description="Health of every service in every environment: changes and a heartbeat.",
     )
     def health_watch(context: SensorEvaluationContext) -> SkipReason:
-        recorded, failures = watch.look(platform.ports(context.instance), clock())
+        recorded, failures = watch.look(platform.ports(context.instance), platform.now())
         for failure in failures:
             context.log.error(failure)
         return SkipReason("; ".join([f"{recorded} observations recorded", *failures]))

@@ -38,7 +38,7 @@ def instance() -> Iterator[DagsterInstance]:
 
 @pytest.fixture
 def history(instance: DagsterInstance) -> DagsterHistory:
-    return DagsterHistory(instance, KEY)
+    return DagsterHistory(instance, KEY, page=2)
 
 
 def a_deployment(outcome: Outcome = Outcome.SUCCESS, minutes: int = 0) -> DeploymentRecord:
@@ -177,9 +177,18 @@ def test_observations_are_cut_at_a_time(history: DagsterHistory) -> None:
 
 def test_a_hold_behind_many_others_is_found(history: DagsterHistory) -> None:
     history.record(A_HOLD)
-    for number in range(520):
+    for number in range(5):
         history.record(replace(A_HOLD, id=f"x{number}"))
     assert A_HOLD in history.holds()
+
+
+def test_more_is_read_than_dagster_gives_at_once(history: DagsterHistory) -> None:
+    seen = [replace(AN_OBSERVATION, at=NOW + timedelta(minutes=n)) for n in range(7)]
+    for observation in seen:
+        history.record(observation)
+    newest = tuple(reversed(seen))
+    assert history.observations("api-gateway", "dev", limit=20_000) == newest
+    assert history.observations("api-gateway", "dev", limit=5) == newest[:5]
 
 
 def test_another_process_reads_what_this_one_wrote(tmp_path: Path) -> None:

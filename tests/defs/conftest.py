@@ -46,5 +46,13 @@ def instance(
     }
     home = tmp_path / "instance"
     home.mkdir()
-    with DagsterInstance.local_temp(str(home), {"run_coordinator": coordinator}) as made:
+    overrides = {"run_coordinator": coordinator, "telemetry": {"enabled": False}}
+    with DagsterInstance.local_temp(str(home), overrides) as made:
+        yield made
+
+
+@pytest.fixture
+def memory() -> Iterator[DagsterInstance]:
+    """An instance in memory, for what needs neither a coordinator nor a second process."""
+    with DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as made:
         yield made

@@ -21,7 +21,7 @@ from flowmaster_delivery.model.catalog import (
     SoakRule,
 )
 from flowmaster_delivery.model.health import HealthObservation, HealthState
-from flowmaster_delivery.model.image import ImageRecord
+from flowmaster_delivery.model.image import ImageRecord, Origin
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_forge import FakeForge
@@ -133,7 +133,7 @@ class Platform:
         self.history.record(
             ImageRecord(
                 service, environment, image.digest, fingerprint, commit, commit, branch,
-                origin="built", at=NOW - timedelta(days=3),  # type: ignore[arg-type]
+                origin=Origin.BUILT, at=NOW - timedelta(days=3),
             )
         )  # fmt: skip
         self.history.record(
