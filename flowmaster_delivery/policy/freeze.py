@@ -12,7 +12,7 @@ from croniter import croniter
 from flowmaster_delivery.model.catalog import FreezeWindow
 
 MOST_STARTS = 1000
-"""Starts of one window that are followed: one that starts every minute is closed for good."""
+"""Ends that are followed: what is frozen after that many is frozen for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,18 @@ def frozen(windows: Iterable[FreezeWindow], now: datetime) -> tuple[Frozen, ...]
     return tuple(sorted(found, key=lambda one: one.until, reverse=True))
 
 
-def opens(windows: Iterable[FreezeWindow], now: datetime) -> datetime:
-    """When no window is on any more: another may begin before the present one ends."""
+def opens(windows: Iterable[FreezeWindow], now: datetime) -> datetime | None:
+    """When no window is on any more: another may begin before the present one ends.
+
+    None where they follow each other without end.
+    """
     every, moment = tuple(windows), now
     for _ in range(MOST_STARTS):
         on = frozen(every, moment)
         if not on:
-            break
+            return moment
         moment = on[0].until
-    return moment
+    return None
 
 
 def _end(window: FreezeWindow, now: datetime) -> datetime | None:

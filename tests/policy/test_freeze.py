@@ -77,3 +77,8 @@ def test_a_window_that_overlaps_itself_ends_after_its_last_start() -> None:
 def test_no_window_is_open_now() -> None:
     moment = at("2026-03-06T12:00:00")
     assert (frozen([], moment), opens([], moment)) == ((), moment)
+
+
+def test_windows_that_never_leave_a_gap_never_open() -> None:
+    always = FreezeWindow("always", start="0 * * * *", duration=timedelta(hours=2))
+    assert opens([always], at("2026-03-06T12:30:00")) is None

@@ -59,8 +59,10 @@ def freeze(asked: Asked) -> Answer | Unread:
         return met("no freeze is on")
     ends = opens(windows, now)
     names = ", ".join(one.window.name for one in on)
-    words = f"frozen by {names}"
-    evidence = {"windows": names, "until": ends.isoformat()}
+    words, evidence = f"frozen by {names}", {"windows": names}
+    if ends is None:
+        return unmet(words, "it never ends: mend the freezes of the catalog", evidence)
+    evidence["until"] = ends.isoformat()
     return unmet(words, f"opens {moment(ends, now)}", evidence, opens_at=ends)
 
 
