@@ -39,7 +39,7 @@ def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) 
             password=settings.registry_password.read_optional,
             trusted=(catalog.forge_url,),
         ),
-        cluster=clusters(settings),
+        cluster=clusters(settings, catalog),
         probe=HttpProbe(),
         history=history_on(instance, settings),
         notifier=notifier(settings),
@@ -62,11 +62,11 @@ def history_on(instance: DagsterInstance, settings: Settings) -> History:
     return DagsterHistory(instance, settings.seal_key.read())
 
 
-def clusters(settings: Settings) -> ClusterOf:
+def clusters(settings: Settings, catalog: Catalog) -> ClusterOf:
     """One door per environment, opened at first use and shared by all threads."""
     from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 
-    return KubernetesClusters(settings.kubeconfig)
+    return KubernetesClusters(settings.kubeconfig, catalog.services.values())
 
 
 def notifier(settings: Settings) -> Notifier:

@@ -11,6 +11,7 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BetaWarning,
+    DagsterRun,
     Definitions,
     PreviewWarning,
     SensorDefinition,
@@ -27,6 +28,7 @@ from flowmaster_delivery.defs.reporting import reporting_sensor
 from flowmaster_delivery.defs.resources import Opener, Platform, clock, delivery_resource
 from flowmaster_delivery.defs.shapes import identifier, step_key
 from flowmaster_delivery.defs.ship import ship_sensor
+from flowmaster_delivery.defs.submissions import form_of
 from flowmaster_delivery.defs.watch import health_sensor
 from flowmaster_delivery.model.catalog import Catalog, Service
 from flowmaster_delivery.policy.waves import waves
@@ -67,16 +69,19 @@ def build(
 
 
 def wave_of(catalog: Catalog) -> WaveOf:
-    """Waves of a run's steps, from the dependencies of the services that it rolls out."""
+    """Waves of a run's steps, from the dependencies of the services that it rolls out.
+
+    A rollback has none: every service goes back at once.
+    """
     owners = {
         step_key(name, chapter): name
         for name in catalog.services
         for chapter in ("deployment", "health")
     }
 
-    def of(steps: frozenset[str]) -> Mapping[str, int]:
+    def of(run: DagsterRun, steps: frozenset[str]) -> Mapping[str, int]:
         chosen = {owners[step] for step in steps if step in owners}
-        if len(chosen) < 2:
+        if len(chosen) < 2 or form_of(run).get("rollback_to"):
             return {}
         order = waves(catalog.services[name] for name in sorted(chosen))
         index = {name: number for number, wave in enumerate(order) for name in wave}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dagster import (
     DagsterEvent,
     DagsterExecutionInterruptedError,
+    DagsterRun,
     Executor,
     ExecutorDefinition,
     Field,
@@ -37,8 +38,8 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 
-WaveOf = Callable[[frozenset[str]], Mapping[str, int]]
-"""From the keys of a run's steps to the wave of each that has one; the others wait for none."""
+WaveOf = Callable[[DagsterRun, frozenset[str]], Mapping[str, int]]
+"""From a run and its steps to the wave of each step that has one; the others wait for none."""
 
 POLL = 0.25
 """Seconds after which the loop looks for a cancellation when no step has anything to say."""
@@ -198,7 +199,8 @@ class ThreadExecutor(Executor):
     def _execute(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
-        state = RunState(waves=self._wave_of(frozenset(execution_plan.step_keys_to_execute)))
+        steps = frozenset(execution_plan.step_keys_to_execute)
+        state = RunState(waves=self._wave_of(job_context.dagster_run, steps))
         _states[job_context.run_id] = state
         try:
             with execution_plan.start(retry_mode=job_context.retry_mode) as active:

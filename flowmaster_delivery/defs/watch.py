@@ -65,7 +65,10 @@ class Watch:
             observation
             for observation in seen
             if worth_recording(
-                known.get(observation.service), observation, environment.health.heartbeat
+                known.get(observation.service),
+                observation,
+                environment.health.heartbeat,
+                environment.health.failures_in_a_row,
             )
         ]
         for observation in news:

@@ -48,7 +48,9 @@ def run(
     waves: Mapping[str, int] | None = None,
 ) -> tuple[str, list[str]]:
     """Status of the run and the keys of the steps that succeeded, in order."""
-    executor = thread_executor(lambda keys: {k: w for k, w in (waves or {}).items() if k in keys})
+    executor = thread_executor(
+        lambda _, keys: {k: w for k, w in (waves or {}).items() if k in keys}
+    )
     job = Definitions(assets=assets, executor=executor).resolve_implicit_global_asset_job_def()
     dagster_run = instance.create_run_for_job(job)
     events = list(execute_run_iterator(InMemoryJob(job), dagster_run, instance))

@@ -122,7 +122,7 @@ def test_the_cursor_of_many_tags_stays_small() -> None:
     assert len(cursor) < 200 * 1024
 
 
-def ended_promotion(lab: Lab, status: DagsterRunStatus, **form: object) -> str:
+def ended_promotion(lab: Lab, status: DagsterRunStatus, *, partial: bool = False) -> str:
     """A run that asked for production's promotion of api, on which it was admitted."""
     lab.platform.start()
     ran = lab.run(
@@ -132,7 +132,7 @@ def ended_promotion(lab: Lab, status: DagsterRunStatus, **form: object) -> str:
         tags={"flowmaster/purpose": "promotion"},
         ship=True,
         reason="go",
-        **form,
+        partial=partial,
     )
     assert ran.status == "SUCCESS", ran.words
     if status is DagsterRunStatus.FAILURE:
