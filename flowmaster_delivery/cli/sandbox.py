@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,25 +69,20 @@ def _catalog(path: Path | None) -> Catalog:
 
 
 def _show(addresses: Addresses, data: Path) -> None:
-    """What runs where, and what to try first."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="The sandbox runs", title_justify="left", box=None, pad_edge=False)
-    for heading in ("", "address", "token"):
-        table.add_column(heading, overflow="fold")
-    for row in _rows(addresses):
-        table.add_row(*row)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"\nAll of it, as JSON: {data / 'sandbox.json'}\n\nTry:", soft_wrap=True)
+    """What runs where, and what to try first. Lines are never broken: they are for copying."""
+    rows = _rows(addresses)
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    click.secho("The sandbox runs. Nothing of it leaves this machine.\n", bold=True)
+    for label, address, about in rows:
+        click.echo(f"  {label:<{widths[0]}}  {address:<{widths[1]}}  {about}".rstrip())
+    click.echo(f"\nAll of it, as JSON: {data / 'sandbox.json'}\n\nTry:")
     for line in _to_try(addresses):
-        console.print(f"  {line}", soft_wrap=True, markup=False)
-    console.print("\nCtrl-C ends it.")
+        click.echo(f"  {line}")
+    click.echo("\nCtrl-C ends it.")
 
 
 def _rows(addresses: Addresses) -> list[tuple[str, str, str]]:
-    people = [(f"  as {name}", "", token) for name, token in addresses.users.items()]
+    people = [("", f"as {name}", token) for name, token in addresses.users.items()]
     return [
         ("GitLab", addresses.gitlab_url, ""),
         *people,
@@ -102,13 +98,13 @@ def _rows(addresses: Addresses) -> list[tuple[str, str, str]]:
 
 
 def _to_try(addresses: Addresses) -> list[str]:
-    helper = f"store --file {addresses.git_credentials}"
-    config = f"kubectl --kubeconfig {addresses.kubeconfig}"
-    lines = [f"{config} get deploy -A"]
-    if addresses.git_remote.endswith(".git"):
-        lines.insert(0, f"git -c credential.helper='{helper}' clone {addresses.git_remote}")
+    helper = shlex.quote(f"credential.helper=store --file {shlex.quote(addresses.git_credentials)}")
+    bearer = shlex.quote(f"Authorization: Bearer {addresses.control_token}")
+    lines = [f"kubectl --kubeconfig {shlex.quote(addresses.kubeconfig)} get deploy -A"]
     if addresses.environments:
-        lines.append(f"curl {addresses.services_url}/dev/api-gateway/health")
-    authorization = f"-H 'Authorization: Bearer {addresses.control_token}'"
-    lines.append(f"curl -X POST {authorization} {addresses.control_url}/sandbox/break/ai-agent")
+        lines += [
+            f"git -c {helper} clone {addresses.git_remote}",
+            f"curl {addresses.services_url}/dev/api-gateway/health",
+            f"curl -X POST -H {bearer} {addresses.control_url}/sandbox/break/ai-agent",
+        ]
     return lines

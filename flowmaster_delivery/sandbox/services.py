@@ -22,9 +22,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.hosting import drop
 from flowmaster_delivery.sandbox.orders import Behaviours
-from flowmaster_delivery.sandbox.traffic import Traffic
+from flowmaster_delivery.sandbox.traffic import REQUESTS, UP, Traffic
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+HELP = {
+    REQUESTS: "Requests that a pod answered, real and simulated ones.",
+    UP: "1 while the pod is ready and answers.",
+}
 REFUSED = 0
 """Status that says: the connection was refused or cut."""
 
@@ -163,7 +167,7 @@ def exposition(traffic: Traffic, wanted: Mapping[str, str]) -> str:
     lines += ["# TYPE flowmaster_sandbox gauge", "flowmaster_sandbox 1"]
     for name, samples in sorted(by_name.items()):
         kind = "counter" if name.endswith("_total") else "gauge"
-        lines += [f"# TYPE {name} {kind}", *samples]
+        lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}", *samples]
     return "\n".join(lines) + "\n"
 
 

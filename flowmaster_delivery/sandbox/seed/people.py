@@ -24,6 +24,7 @@ class Persona:
         return f"{self.username}@{DOMAIN}"
 
 
+ROOT = Persona("root", "Administrator")
 PEOPLE = (
     Persona("dana", "Dana Developer"),
     Persona("devi", "Devi Developer"),

@@ -12,8 +12,11 @@ from flowmaster_delivery.sandbox.kubernetes import KubernetesSandbox
 from flowmaster_delivery.sandbox.registry import RegistrySandbox
 from flowmaster_delivery.sandbox.seed import forge, manifests
 from flowmaster_delivery.sandbox.seed.forge import FIRST_VERSION, Hooks, Origin
+from flowmaster_delivery.sandbox.seed.people import ROOT
 
 PROXY_IMAGE = "flow-master/flowmaster-infrastructure/proxy"
+SHORT_ID = 8
+"""Length of the commit ids that CI tags images with."""
 PROXIED = ("api-gateway",)
 """Services with a second container beside their own: a rollout must leave it alone."""
 
@@ -58,11 +61,12 @@ class Seeded:
 
 def seed(servers: Servers, catalog: Catalog | None, hooks: Hooks) -> Seeded:
     """Make the platform as it stands after its first release; without catalog, an empty one."""
-    root, token = servers.gitlab.root, servers.gitlab.admin_token
+    world = servers.gitlab.world
+    root, token = forge.add_user(world, ROOT, admin=True)
     if catalog is None:
         return Seeded(root.username, token, {root.username: token})
-    tokens = forge.add_people(servers.gitlab, catalog)
-    origins = list(forge.add_repositories(servers.gitlab, catalog, hooks))
+    tokens = forge.add_people(world, catalog)
+    origins = list(forge.add_repositories(world, catalog, hooks))
     _deploy(servers, catalog, _release(servers.registry, catalog, origins))
     return Seeded(
         root.username,
@@ -80,20 +84,22 @@ def _release(registry: RegistrySandbox, catalog: Catalog, origins: list[Origin])
     for origin in origins:
         for service in catalog.services_of(origin.repository.name):
             if service.kind is not Kind.MANIFESTS:
-                digest = _pushed(service, origin)
+                digest = _pushed(registry, service, origin)
                 registry.tag(service.image, digest, FIRST_VERSION)
                 found[service.name] = f"{registry.host}/{service.image}@{digest}"
     return found
 
 
-def _pushed(service: Service, origin: Origin) -> str:
-    name = forge.image_name(service, origin.repository)
-    if name not in origin.images:
+def _pushed(registry: RegistrySandbox, service: Service, origin: Origin) -> str:
+    """The digest that CI pushed, under the short id of the commit."""
+    tag = origin.commit[:SHORT_ID]
+    digest = registry.resolve(f"{registry.host}/{service.image}:{tag}")
+    if digest is None:
         raise LookupError(
             f"the sandbox's CI pushed no image {service.image} for {service.name}; in the catalog, "
             f"its image must stand below its repository's project {origin.repository.project}"
         )
-    return origin.images[name]
+    return digest
 
 
 def _deploy(servers: Servers, catalog: Catalog, images: Mapping[str, str]) -> None:

@@ -147,6 +147,8 @@ def _yaml(content: Mapping[str, Any]) -> str:
     buffer = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
+    writer.width = 4096
+    writer.representer.ignore_aliases = lambda _: True
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.dump(content, buffer)
     return buffer.getvalue()
