@@ -7,10 +7,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowmaster_delivery.adapters.yaml_catalog import json_schema, load_catalog
 from flowmaster_delivery.adapters.yaml_catalog.documents import LARGEST
 from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
+from flowmaster_delivery.adapters.yaml_catalog.schema import duration, spelled
 from flowmaster_delivery.model.catalog import Criticality, GateName, Kind, RefKind
 from flowmaster_delivery.model.errors import CatalogFault
 from flowmaster_delivery.policy.waves import waves
@@ -177,6 +180,25 @@ def test_a_file_becomes_a_catalog_with_upstream_environments_first(file: Path) -
 def test_durations_carry_their_unit(file: Path, text: str, span: timedelta) -> None:
     file.write_text(SOUND.replace("24h", text))
     assert load_catalog(file).environments["production"].soak.standard == span
+
+
+def test_the_schemas_own_defaults_are_of_the_form_that_it_asks_for() -> None:
+    schema = json.dumps(json_schema())
+    assert '"PT' not in schema
+    assert '"default": "10m"' in schema
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=366)))
+@settings(max_examples=50, deadline=None)
+def test_a_duration_is_read_as_it_is_spelled(span: timedelta) -> None:
+    whole = timedelta(seconds=int(span.total_seconds()))
+    assert duration(spelled(whole)) == whole
+
+
+@pytest.mark.parametrize("text", ["", "h", "24", "-1h", "1.5h", "1 h", "1w", "9999999999d", "367d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration is"):
+        duration(text)
 
 
 def test_a_freeze_by_dates_is_read_as_dates(file: Path) -> None:

@@ -18,7 +18,7 @@ Way = tuple[str | int, ...]
 LARGEST = 8 * 1024 * 1024
 """Bytes of a file. A thousand services take less than one tenth of it."""
 
-MOST_VALUES = 500_000
+MOST_VALUES = 200_000
 """Aliases can make a small file endless."""
 
 

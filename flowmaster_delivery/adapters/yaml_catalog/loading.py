@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from flowmaster_delivery.adapters.yaml_catalog.checks import Entries, check, image_of
 from flowmaster_delivery.adapters.yaml_catalog.documents import Document, read_documents
@@ -19,6 +21,7 @@ from flowmaster_delivery.adapters.yaml_catalog.schema import (
     FreezeEntry,
     RepositoryEntry,
     ServiceEntry,
+    spelled,
 )
 from flowmaster_delivery.model.catalog import (
     ApprovalRule,
@@ -68,9 +71,16 @@ def shipped(name: str) -> Path:
     return Path(str(files("flowmaster_delivery"))) / "catalogs" / name
 
 
+class _InFileForm(GenerateJsonSchema):
+    """Defaults as a file would say them; pydantic's own way to say a time span is ISO 8601."""
+
+    def encode_default(self, dft: object) -> object:
+        return spelled(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
 def json_schema(*, overlay: bool = False) -> dict[str, object]:
     """The JSON Schema of a catalog file, or of an overlay, which needs no field to be complete."""
-    schema = CatalogFile.model_json_schema()
+    schema = CatalogFile.model_json_schema(schema_generator=_InFileForm)
     if overlay:
         for part in (schema, *schema["$defs"].values()):
             part.pop("required", None)

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
 )
 from pydantic import WithJsonSchema as JsonSchema
@@ -21,6 +22,7 @@ from flowmaster_delivery.model.catalog import Criticality, GateName, Kind, WaveF
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 DURATION = re.compile(r"(?:\d+[dhms])+")
 DURATION_PATTERN = f"^{DURATION.pattern}$"
+DAY = 86_400
 LONGEST = timedelta(days=366)
 """More than any duration here can mean: an upper end keeps date arithmetic in range."""
 
@@ -41,6 +43,18 @@ def duration(value: object) -> timedelta:
     return span
 
 
+def spelled(span: timedelta) -> str:
+    """A time span as a file says it: `14d`, `1h30m`, `0s`."""
+    left, parts = int(span.total_seconds()), []
+    if left and not left % DAY:
+        return f"{left // DAY}d"
+    for unit, size in (("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
 def relative(value: str) -> str:
     """A file or folder below the repository's root, in git's own spelling; ValueError otherwise."""
     parts = value.split("/")
@@ -52,6 +66,7 @@ def relative(value: str) -> str:
 Duration = Annotated[
     timedelta,
     BeforeValidator(duration),
+    PlainSerializer(spelled, return_type=str),
     JsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["24h", "300s"]}),
 ]
 Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")]
