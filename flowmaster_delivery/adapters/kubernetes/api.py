@@ -15,7 +15,7 @@ import urllib3
 from kubernetes import client
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
 
-from flowmaster_delivery.adapters.kubernetes.limits import TokenBucket
+from flowmaster_delivery.adapters.kubernetes.limits import LOOKS_PER_SECOND, TokenBucket
 from flowmaster_delivery.model.errors import (
     DeliveryError,
     Denied,
@@ -57,6 +57,7 @@ class Api:
     def __init__(self, api_client: client.ApiClient, bucket: TokenBucket | None = None) -> None:
         self._client = api_client
         self._bucket = bucket or TokenBucket()
+        self._looks = TokenBucket(LOOKS_PER_SECOND, LOOKS_PER_SECOND)
         self.server = str(api_client.configuration.host)
 
     def close(self) -> None:
@@ -84,6 +85,7 @@ class Api:
         timeout: tuple[float, float] = TIMEOUT,
     ) -> Object:
         """One call, not repeated: a write that got no answer may have been carried out."""
+        time.sleep(self._bucket.take())
         headers = {"Accept": accept or "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
@@ -98,6 +100,7 @@ class Api:
 
     def raw(self, path: str, timeout: float) -> tuple[int, bytes]:
         """Status and the first bytes of what a proxied address answers; Unreachable without."""
+        time.sleep(self._looks.take())
         response = self._send("GET", path, None, {"Accept": "*/*"}, None, (3.05, timeout))
         try:
             return response.status, response.read(4096)
@@ -110,6 +113,7 @@ class Api:
         self, path: str, version: str, seconds: int
     ) -> urllib3.response.BaseHTTPResponse:
         """A stream of changes after `version`, ended by the server after `seconds`."""
+        time.sleep(self._bucket.take())
         query = {
             "watch": "true",
             "resourceVersion": version,
@@ -152,7 +156,6 @@ class Api:
         body: Object | None,
         timeout: tuple[float, float],
     ) -> urllib3.response.BaseHTTPResponse:
-        time.sleep(self._bucket.take())
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         payload = None if body is None else json.dumps(body).encode()
         try:

@@ -23,7 +23,7 @@ from flowmaster_delivery.adapters.kubernetes.leases import Leases
 from flowmaster_delivery.adapters.kubernetes.objects import Objects
 from flowmaster_delivery.adapters.kubernetes.watching import NamespaceWatch
 from flowmaster_delivery.model.catalog import Service
-from flowmaster_delivery.model.errors import NotFound, Unreachable
+from flowmaster_delivery.model.errors import Denied, NotFound, Unreachable
 from flowmaster_delivery.model.health import ProbeResult
 from flowmaster_delivery.model.rollout import Pod, Workload
 from flowmaster_delivery.ports import Lease
@@ -86,7 +86,7 @@ class KubernetesCluster:
         grouped: dict[str, list[Pod]] = {}
         for raw in _items(self._api.get(self._pods)):
             name = shapes.deployment_of(raw)
-            if name:
+            if name and not shapes.is_over(raw):
                 pod = shapes.pod(raw, self._containers.get(name, name))
                 grouped.setdefault(name, []).append(pod)
         return {name: tuple(pods) for name, pods in grouped.items()}
@@ -183,12 +183,16 @@ class KubernetesCluster:
         status, text = self._api.raw(path, timeout)
         seconds = time.monotonic() - started
         url = f"{self._api.server}{path}"
-        if status in (401, 403) or (
-            status >= 400 and b'"kind":"Status"' in text.replace(b" ", b"")
-        ):
-            said = text.decode("utf-8", "replace")
-            return ProbeResult(url, None, seconds, f"the API server could not ask the pod: {said}")
+        if b'"kind":"Status"' in text.replace(b" ", b""):
+            return self._not_asked(url, status, text, seconds)
         return ProbeResult(url, status, seconds)
+
+    def _not_asked(self, url: str, status: int, text: bytes, seconds: float) -> ProbeResult:
+        """The API server speaks, not the pod: it got no answer (5xx), or must not ask (4xx)."""
+        said = text.decode("utf-8", "replace")
+        if status < 500:
+            raise Denied(f"the pod at {url} cannot be asked ({status}): {said[:200]}")
+        return ProbeResult(url, None, seconds, f"gave the API server no answer: {said[:300]}")
 
 
 def _items(listed: Object) -> Sequence[Object]:

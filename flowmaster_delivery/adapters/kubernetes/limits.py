@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-PER_SECOND = 20.0
-AT_ONCE = 40.0
-"""What Argo Rollouts and others use; Kubernetes' own fairness sits behind it."""
+PER_SECOND = 40.0
+AT_ONCE = 80.0
+"""What Argo Rollouts uses; Kubernetes' own fairness sits behind it."""
+LOOKS_PER_SECOND = 200.0
+"""Health requests that the API server only passes on to pods."""
 
 
 class TokenBucket:

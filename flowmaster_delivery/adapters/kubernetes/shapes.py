@@ -58,6 +58,11 @@ def deployment_of(pod_: Object) -> str | None:
     return name.removesuffix(f"-{mark}") if name.endswith(f"-{mark}") else None
 
 
+def is_over(raw: Object) -> bool:
+    """Whether a pod has ended for good (evicted, say): no controller counts it any more."""
+    return (raw.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
 def pod(raw: Object, container: str | None) -> Pod:
     """A pod; `container` is the one whose image counts, the first where None or absent."""
     meta, status = raw["metadata"], raw.get("status") or {}

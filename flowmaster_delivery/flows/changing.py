@@ -1,0 +1,158 @@
+"""Bringing one Deployment to one image: lease, one patch, and the wait for its end.
+
+Rollouts and rollbacks share it. Every write carries the resource version that it was planned on and
+a fencing token, so whoever was overtaken stops at its next write. Nothing is remembered between two
+steps but what stands on the cluster: a process that is killed anywhere is continued by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
+from flowmaster_delivery.flows.waiting import LEASE_SECONDS, PAUSE_SECONDS, Wait
+from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded, Transient
+from flowmaster_delivery.model.rollout import Outcome, Phase, Progress, Workload
+from flowmaster_delivery.policy.rollout import (
+    FENCE,
+    digest_in,
+    fence,
+    is_complete,
+    may_go_ahead,
+    runs,
+)
+from flowmaster_delivery.ports import Cluster, Lease
+
+T = TypeVar("T")
+
+CONFLICTS = 5
+
+__all__ = ["Asked", "Clock", "Done", "Goal", "Pace", "bring"]
+
+
+def bring(goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> Done:
+    """Bring a Deployment to an image and wait until all of it runs it.
+
+    What goes wrong on the cluster comes back as an outcome. Raise Refused where another run holds
+    the lease, and what the cluster raises as long as nothing was written.
+    """
+    return _Change(goal, cluster, holder, pace).run()
+
+
+class _Change:
+    def __init__(self, goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> None:
+        self._goal, self._cluster, self._holder, self._pace = goal, cluster, holder, pace
+        self._service = goal.service
+        self._container = goal.service.container_name
+
+    def run(self) -> Done:
+        before = self._patiently(lambda: self._cluster.workload(self._service))
+        if not self._goal.preempt and self._is_there(before):
+            return self._unchanged(before, None)
+        lease = self._acquire()
+        try:
+            return self._with_lease(lease)
+        except Superseded as error:
+            return Done(Outcome.INCONCLUSIVE, str(error), token=lease.token)
+        finally:
+            with suppress(DeliveryError):
+                self._cluster.release(lease)
+
+    def _with_lease(self, lease: Lease) -> Done:
+        before = self._patiently(lambda: self._cluster.workload(self._service))
+        _stop_if_overtaken(before, lease)
+        settled = self._is_there(before)
+        try:
+            patched = self._write(before, lease)
+        except Transient as error:
+            return Done(
+                Outcome.ERROR,
+                f"{self._service.name} may or may not have been changed: {error}; run it again",
+                token=lease.token,
+            )
+        if settled:
+            return self._unchanged(patched, lease.token)
+        return Wait(self._goal, self._cluster, self._pace, before, patched, lease).run()
+
+    def _write(self, before: Workload, lease: Lease) -> Workload:
+        """The one patch; where the image is asked for already (an earlier run was killed), only
+        the token is stamped. What changed under us is looked at before it is tried again."""
+        planned_on, now = before, before
+        for _ in range(CONFLICTS):
+            try:
+                return self._patiently(lambda: self._patch(now, lease))  # noqa: B023  # called at once
+            except Superseded:
+                now = self._patiently(lambda: self._cluster.workload(self._service))
+                if runs(now, self._container, self._goal.reference):
+                    _stop_if_overtaken(now, lease)
+                elif not may_go_ahead(planned_on, now, lease.token):
+                    raise
+        raise Superseded(f"{now.name} is changed by somebody else all the time; nothing was done")
+
+    def _patch(self, now: Workload, lease: Lease) -> Workload:
+        annotations = {**self._goal.annotations, FENCE: str(lease.token)}
+        if runs(now, self._container, self._goal.reference):
+            return self._cluster.annotate(
+                self._service,
+                resource_version=now.resource_version,
+                annotations={FENCE: str(lease.token)},
+            )
+        return self._cluster.set_image(
+            self._service,
+            self._goal.reference,
+            resource_version=now.resource_version,
+            annotations=annotations,
+        )
+
+    def _acquire(self) -> Lease:
+        """Take the lease; that of a killed run is waited for until it has expired."""
+        end = self._pace.monotonic() + LEASE_SECONDS + PAUSE_SECONDS
+        while True:
+            try:
+                return self._patiently(
+                    lambda: self._cluster.acquire(
+                        self._service.name,
+                        self._holder,
+                        preempt=self._goal.preempt,
+                        ttl=LEASE_SECONDS,
+                    )
+                )
+            except Refused:
+                if self._pace.monotonic() >= end or self._pace.cancelled():
+                    raise
+                self._pace.sleep(PAUSE_SECONDS)
+
+    def _is_there(self, workload: Workload) -> bool:
+        return runs(workload, self._container, self._goal.reference) and is_complete(workload)
+
+    def _unchanged(self, workload: Workload, token: int | None) -> Done:
+        return Done(
+            Outcome.SUCCESS,
+            f"{workload.name} runs this image already; nothing was touched",
+            previous_digest=digest_in(workload.images.get(self._container, "")),
+            revision=workload.revision,
+            token=token,
+            changed=False,
+        )
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Try while the cluster gives no answer, for as long as the rollout may take."""
+        end = self._pace.monotonic() + self._goal.seconds
+        while True:
+            try:
+                return call()
+            except Transient as error:
+                if self._pace.monotonic() >= end or self._pace.cancelled():
+                    raise
+                self._pace.on_progress(Progress(Phase.WAITING, str(error)))
+                self._pace.sleep(PAUSE_SECONDS)
+
+
+def _stop_if_overtaken(workload: Workload, lease: Lease) -> None:
+    if fence(workload) > lease.token:
+        raise Superseded(
+            f"{workload.name} carries the newer fencing token {fence(workload)}; "
+            f"{lease.holder} with token {lease.token} stops"
+        )

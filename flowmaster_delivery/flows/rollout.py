@@ -1,0 +1,127 @@
+"""Rollout: bring one service's admitted candidate to the cluster, by digest.
+
+The gate is not asked here: whoever calls has asked it at this moment (`flows.entry`). What goes
+wrong on the cluster comes back as a record with its outcome; the caller puts it on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flowmaster_delivery.flows.changing import Clock, Done, Goal, Pace, bring
+from flowmaster_delivery.flows.jobs import run_once
+from flowmaster_delivery.flows.manifests import apply_folder
+from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
+from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.promotion import Candidate
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Progress
+from flowmaster_delivery.ports import Ports
+
+CHANGE_CAUSE = "kubernetes.io/change-cause"
+
+
+def roll_out(
+    candidate: Candidate,
+    catalog: Catalog,
+    ports: Ports,
+    *,
+    run_id: str,
+    asked_by: str,
+    reason: str,
+    now: Clock,
+    on_progress: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> DeploymentRecord:
+    """Bring the candidate to its environment and wait for the end; the record of what was done.
+
+    Raise Refused where another run is at it, and what the outside raises before anything is
+    written. Killed anywhere and called again, it goes on where the cluster stands.
+    """
+    if candidate.digest is None:
+        raise Refused(f"{candidate.service} has no image to roll out; materialize its image first")
+    pace = Pace(now, on_progress, cancelled)
+    started = now()
+    draft = DeploymentRecord(
+        service=candidate.service,
+        environment=candidate.environment,
+        method=Method.ROLLOUT,
+        outcome=Outcome.SUCCESS,
+        digest=candidate.digest,
+        previous_digest=None,
+        fingerprint=candidate.fingerprint,
+        commit=candidate.commit,
+        started_at=started,
+        finished_at=started,
+        asked_by=asked_by,
+        reason=reason,
+        version=candidate.version,
+        run_id=run_id,
+    )
+    return _by_kind(draft, catalog, ports, pace)
+
+
+def _by_kind(
+    draft: DeploymentRecord, catalog: Catalog, ports: Ports, pace: Pace
+) -> DeploymentRecord:
+    """What bringing it there means for the kind of the service (design §9)."""
+    service = catalog.service(draft.service)
+    environment = catalog.environment(draft.environment)
+    match service.kind:
+        case Kind.DEPLOYMENT:
+            goal = deployment_goal(draft, service, environment, catalog)
+            done = bring(goal, ports.cluster(environment), draft.run_id, pace)
+        case Kind.JOB:
+            done = run_once(draft, service, environment, catalog, ports, pace)
+        case Kind.MANIFESTS:
+            done = apply_folder(draft, service, environment, catalog, ports, pace)
+        case Kind.ARTIFACT:
+            draft = replace(draft, method=Method.RELEASE)
+            done = Done(Outcome.SUCCESS, f"{service.name} is released; it runs on no cluster")
+    if done.previous_digest is None:
+        done = replace(done, previous_digest=_last_digest(draft, ports))
+    return completed(draft, done, pace)
+
+
+def deployment_goal(
+    draft: DeploymentRecord,
+    service: Service,
+    environment: Environment,
+    catalog: Catalog,
+    *,
+    preempt: bool = False,
+) -> Goal:
+    """The image by digest, and the copy of the record that the cluster carries."""
+    what = draft.version or draft.commit[:8]
+    return Goal(
+        service=service,
+        reference=catalog.reference(service, draft.digest),
+        annotations={
+            "flowmaster.ai/run": draft.run_id,
+            "flowmaster.ai/digest": draft.digest,
+            "flowmaster.ai/version": draft.version,
+            CHANGE_CAUSE: f"{draft.method} to {what} by {draft.asked_by}, run {draft.run_id}",
+        },
+        seconds=environment.rollout_timeout.total_seconds(),
+        preempt=preempt,
+    )
+
+
+def completed(draft: DeploymentRecord, done: Done, pace: Pace) -> DeploymentRecord:
+    """The record with what came of it."""
+    return replace(
+        draft,
+        outcome=done.outcome,
+        message=done.message,
+        previous_digest=done.previous_digest,
+        revision=done.revision,
+        token=done.token,
+        problems=done.problems,
+        changed=done.changed,
+        finished_at=pace.now(),
+    )
+
+
+def _last_digest(draft: DeploymentRecord, ports: Ports) -> str | None:
+    records = ports.history.deployments(draft.service, draft.environment, limit=20)
+    return next((r.digest for r in records if r.outcome is Outcome.SUCCESS), None)
