@@ -30,7 +30,7 @@ from flowmaster_delivery.sandbox.kubernetes.statuses import (
     ApiError,
     bad_request,
     conflict,
-    not_found,
+    no_such_path,
     success,
     unprocessable,
 )
@@ -53,8 +53,6 @@ class Answers:
 
     async def handle(self, request: Request, asked: Target) -> Response:
         """Answer by method; raise 405 for a method that the target does not have."""
-        if asked.subresource not in ("", "status", "scale"):
-            raise not_found(asked.kind, asked.name)
         self._check_subresource(asked)
         match request.method, bool(asked.name):
             case "GET", _ if flag(request.query_params, "watch"):
@@ -81,8 +79,8 @@ class Answers:
 
     def _check_subresource(self, asked: Target) -> None:
         offered = {"": True, "status": asked.kind.has_status, "scale": asked.kind.has_scale}
-        if not offered[asked.subresource]:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if not offered.get(asked.subresource):
+            raise no_such_path()
 
     def _get(self, request: Request, asked: Target) -> Response:
         item = self._store.get(asked.kind, asked.namespace, asked.name)
@@ -200,8 +198,11 @@ class Answers:
         item = self._store.get(asked.kind, asked.namespace, asked.name)
         for field, given in (options.get("preconditions") or {}).items():
             if field in ("uid", "resourceVersion") and given != item["metadata"][field]:
-                why = f"Precondition failed: {field} in precondition: {given}, {field} in object"
-                raise conflict(asked.kind, asked.name, f"{why}: {item['metadata'][field]}")
+                what = "UID" if field == "uid" else "ResourceVersion"
+                found = f"the {what} in record ({item['metadata'][field]})"
+                why = f"the {what} in the precondition ({given}) does not match {found}"
+                ending = "The object might have been deleted and then recreated"
+                raise conflict(asked.kind, asked.name, f"{why}. {ending}")
         deleted, gone = self._delete_one(request, asked.kind, item, options)
         if gone:
             return as_json(success(asked.kind, asked.name, item["metadata"]["uid"]))

@@ -7,11 +7,13 @@ The template hash and "is it the same template" stand on this: some clients send
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from flowmaster_delivery.sandbox.kubernetes.kinds import (
     DEPLOYMENTS,
     JOBS,
+    LEASES,
     NAMESPACES,
     PODS,
     REPLICA_SETS,
@@ -46,6 +48,9 @@ EMPTY_MEANS_NOTHING = frozenset(
 )
 
 
+MICRO_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$")
+
+
 def tidied(value: Any) -> Any:
     """A copy without nulls, and without empty lists and maps that say nothing."""
     if isinstance(value, dict):
@@ -71,9 +76,19 @@ def defaulted(kind: Kind, item: Object) -> Object:
         _service(item.setdefault("spec", {}))
     elif kind is SECRETS:
         item.setdefault("type", "Opaque")
+    elif kind is LEASES:
+        _lease(item.setdefault("spec", {}))
     elif kind is NAMESPACES:
         item.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
     return item
+
+
+def _lease(spec: Object) -> None:
+    """Raise ValueError for a time without its six decimals: `MicroTime` cannot be read so."""
+    for field in ("acquireTime", "renewTime"):
+        if field in spec and not MICRO_TIME.match(spec[field]):
+            layout = "2006-01-02T15:04:05.000000Z07:00"
+            raise ValueError(f'{field}: parsing time "{spec[field]}" as "{layout}"')
 
 
 JOB_DEFAULTS = {"parallelism": 1, "completions": 1, "backoffLimit": 6}
@@ -91,7 +106,8 @@ def _deployment(spec: Object) -> None:
 
 def _workload(spec: Object, defaults: Object) -> None:
     for key, value in defaults.items():
-        spec.setdefault(key, value)
+        if not isinstance(spec.setdefault(key, value), int):
+            raise TypeError(f"spec.{key} is no number: {spec[key]!r}")
     template = spec.setdefault("template", {})
     template.setdefault("metadata", {})
     _pod(template.setdefault("spec", {}))

@@ -127,7 +127,7 @@ def field_selector(kind: Kind, text: str) -> Callable[[Object], bool]:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         name = name.strip()
         if name not in ("metadata.name", "metadata.namespace") and name not in FIELDS.get(kind, ()):
-            raise bad_request(f'field label not supported: "{name}"')
+            raise bad_request(f"field label not supported: {name}")
         tests.append((name, separator == "=", value.lstrip("=").strip()))
     return lambda item: all((_field(item, name) == value) is same for name, same, value in tests)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowmaster_delivery.sandbox.kubernetes.kinds import Kind, Object
 
 MODIFIED = (
@@ -21,10 +23,11 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
             "code": code,
         }
-        if details:
+        if reason:
+            self.status["reason"] = reason
+        if details is not None:
             self.status["details"] = details
 
 
@@ -74,7 +77,7 @@ def bad_request(message: str) -> ApiError:
 
 def unprocessable(message: str) -> ApiError:
     """A patch that cannot be applied, or a parameter that is not supported."""
-    return ApiError(422, "Invalid", message)
+    return ApiError(422, "Invalid", message, {})
 
 
 def expired(asked: int, oldest: int) -> ApiError:
@@ -90,3 +93,11 @@ def success(kind: Kind, name: str, uid: str) -> Object:
         "status": "Success",
         "details": _of(kind, name, uid=uid),
     }
+
+
+def go_map(values: Mapping[str, object], *, typed: bool = False) -> str:
+    """A map as Go prints it: `map[a:b]`, or `map[string]string{"a":"b"}` where typed."""
+    if typed:
+        inside = ", ".join(f'"{key}":"{value}"' for key, value in sorted(values.items()))
+        return f"map[string]string{{{inside}}}"
+    return f"map[{' '.join(f'{key}:{value}' for key, value in sorted(values.items()))}]"

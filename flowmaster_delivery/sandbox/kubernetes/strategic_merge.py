@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowmaster_delivery.sandbox.kubernetes.statuses import bad_request
+from flowmaster_delivery.sandbox.kubernetes.statuses import ApiError, bad_request, go_map
 
 MERGE_KEYS = {
     "conditions": "type",
@@ -103,7 +103,8 @@ def _merged_items(
         if key not in item:
             if item.get(DIRECTIVE) == "merge":
                 continue
-            raise bad_request(f"map: {item} does not contain declared merge key: {key}")
+            words = f"map: {go_map(item)} does not contain declared merge key: {key}"
+            raise ApiError(500, "", words)  # what a real API server answers
         at = next((i for i, old in enumerate(merged) if old.get(key) == item[key]), None)
         if item.get(DIRECTIVE) == "delete":
             merged = [old for old in merged if old.get(key) != item[key]]

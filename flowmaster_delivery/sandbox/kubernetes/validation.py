@@ -13,7 +13,7 @@ from flowmaster_delivery.sandbox.kubernetes.kinds import (
     Object,
 )
 from flowmaster_delivery.sandbox.kubernetes.selectors import matches
-from flowmaster_delivery.sandbox.kubernetes.statuses import invalid
+from flowmaster_delivery.sandbox.kubernetes.statuses import go_map, invalid
 
 Cause = tuple[str, str, str]
 
@@ -21,7 +21,9 @@ _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _SUBDOMAIN_WORDS = (
     'Invalid value: "{}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric '
-    "characters, '-' or '.', and must start and end with an alphanumeric character"
+    "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. "
+    "'example.com', regex used for validation is "
+    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 
 
@@ -31,7 +33,7 @@ def validate(kind: Kind, item: Object, previous: Object | None = None) -> None:
     causes = _name(name)
     spec = item.get("spec", {})
     if kind in (DEPLOYMENTS, REPLICA_SETS):
-        causes += _replicas(spec) + _selector(spec)
+        causes += _replicas(spec) + _selector(spec) + _strategy(spec)
         causes += _pod_spec("spec.template.spec", spec["template"]["spec"])
     elif kind is JOBS:
         causes += _pod_spec("spec.template.spec", spec["template"]["spec"])
@@ -56,13 +58,13 @@ def _name(name: str) -> list[Cause]:
             )
         ]
     if len(name) > 253 or not _SUBDOMAIN.match(name):
-        return [("metadata.name", "FieldValueInvalid", _SUBDOMAIN_WORDS.format(name))]
+        return [("metadata.name", "FieldValueInvalid", _SUBDOMAIN_WORDS.replace("{}", name))]
     return []
 
 
 def _replicas(spec: Object) -> list[Cause]:
     replicas = spec["replicas"]
-    if isinstance(replicas, int) and replicas >= 0:
+    if replicas >= 0:
         return []
     words = f"Invalid value: {replicas}: must be greater than or equal to 0"
     return [("spec.replicas", "FieldValueInvalid", words)]
@@ -70,13 +72,21 @@ def _replicas(spec: Object) -> list[Cause]:
 
 def _selector(spec: Object) -> list[Cause]:
     selector = spec.get("selector")
-    if not selector:
-        return [("spec.selector", "FieldValueRequired", "Required value")]
+    missing = [("spec.selector", "FieldValueRequired", "Required value")] if not selector else []
     labels = spec["template"]["metadata"].get("labels", {})
-    if matches(selector, labels):
+    if selector and matches(selector, labels):
         return []
-    words = f"Invalid value: {labels}: `selector` does not match template `labels`"
-    return [("spec.template.metadata.labels", "FieldValueInvalid", words)]
+    shown = go_map(labels, typed=True)
+    words = f"Invalid value: {shown}: `selector` does not match template `labels`"
+    return [*missing, ("spec.template.metadata.labels", "FieldValueInvalid", words)]
+
+
+def _strategy(spec: Object) -> list[Cause]:
+    strategy = spec.get("strategy", {})
+    if strategy.get("type") == "Recreate" and "rollingUpdate" in strategy:
+        words = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        return [("spec.strategy.rollingUpdate", "FieldValueForbidden", words)]
+    return []
 
 
 def _pod_spec(at: str, spec: Object) -> list[Cause]:
