@@ -33,13 +33,14 @@ def that_brought(client: Client, project: str, commit: str, target: str) -> Merg
 
 
 def _nearest(merged: list[MergeRequestShape], commit: str) -> int:
-    """Number of the one that ended in the commit; of the one merged last where none did."""
+    """Number of the one that ended in the commit, else of the first that was merged with it."""
 
-    def rank(found: MergeRequestShape) -> tuple[bool, datetime | int]:
+    def order(found: MergeRequestShape) -> tuple[bool, str, int]:
         ends = (found.merge_commit_sha, found.squash_commit_sha, found.sha)
-        return commit in ends, found.iid
+        merged_at = found.merged_at.isoformat() if found.merged_at else "unknown: last"
+        return commit not in ends, merged_at, found.iid
 
-    return max(merged, key=rank).iid
+    return min(merged, key=order).iid
 
 
 def _read(client: Client, project: str, iid: int) -> MergeRequest:

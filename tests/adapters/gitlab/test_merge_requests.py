@@ -98,6 +98,16 @@ def test_of_several_it_is_the_one_that_ended_in_the_commit(
     assert found.iid == 5
 
 
+def test_of_several_that_hold_the_commit_the_first_merged_brought_it(
+    gitlab: FarEnd, forge: GitLabForge, repository: Repository
+) -> None:
+    later = request(2, merge_commit_sha=OLD, merged_at="2026-11-24T06:00:00Z")
+    gitlab.say(OF_COMMIT, Reply([later, request(5, merge_commit_sha=OLD)]))
+    found = forge.merge_request_of(repository, MERGED, "main")
+    assert found is not None
+    assert found.iid == 5
+
+
 def test_a_squashed_merge_request_names_its_squash_commit(
     gitlab: FarEnd, forge: GitLabForge, repository: Repository
 ) -> None:
