@@ -45,7 +45,7 @@ def up(
     """Run the whole platform on this machine until Ctrl-C.
 
     Sandbox (unless real servers are named), code server, webserver, daemon and the server of
-    webhooks and API, each a process of its own with its log in HOME/logs. With --catalog the far
+    webhooks and API, each a process of its own with its log in HOME/log. With --catalog the far
     end is real: secrets are named by FLOWMASTER_…_FILE, as for any installation.
 
     Exit status: 0 after Ctrl-C, 1 if a part failed; which one is said, with the end of its log.

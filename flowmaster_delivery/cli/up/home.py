@@ -29,7 +29,8 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        return self.folder / "logs"
+        """Not `logs`: a Dagster instance moves a folder of that name out of its way."""
+        return self.folder / "log"
 
     @property
     def sandbox(self) -> Path:
