@@ -184,7 +184,7 @@ def test_strangers_are_turned_away(sandbox: Addresses, name: str) -> None:
     assert answer.status_code == 401
 
 
-def test_a_real_git_clones_and_pushes(sandbox: Addresses, tmp_path: Path) -> None:
+def git(sandbox: Addresses, folder: Path, *arguments: str) -> str:
     environment = {
         "PATH": os.environ["PATH"],
         "GIT_TERMINAL_PROMPT": "0",
@@ -192,23 +192,38 @@ def test_a_real_git_clones_and_pushes(sandbox: Addresses, tmp_path: Path) -> Non
         "GIT_CONFIG_NOSYSTEM": "1",
     }
     helper = f"credential.helper=store --file '{sandbox.git_credentials}'"
-    identity = ["-c", "user.name=Root", "-c", "user.email=root@flow-master.example"]
+    identity = ["-c", "user.name=Root", "-c", "user.email=root@flow-master.invalid"]
+    command = ["git", "-C", str(folder), "-c", helper, *identity, *arguments]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(tmp_path), "-c", helper, *identity, *arguments]
-        return subprocess.run(
-            command, env=environment, check=True, capture_output=True, text=True
-        ).stdout
 
-    remote = f"{sandbox.gitlab_url}/flow-master/flowmaster-testing.git"
-    git("clone", "-q", "--branch", "develop", remote, ".")
-    (tmp_path / "new.txt").write_text("new\n")
-    git("add", "new.txt")
-    git("commit", "-q", "-m", "feat: new")
-    git("push", "-q", "origin", "develop")
-    head = git("rev-parse", "HEAD").strip()
-    place = "projects/flow-master%2Fflowmaster-testing/repository/branches/develop"
-    assert gitlab(sandbox, place).json()["commit"]["id"] == head
+def images_of(sandbox: Addresses, service: str, commit: str) -> bool:
+    """Whether the registry has an image of the service that was built at the commit."""
+    image = f"{PLATFORM}/{service}"
+    scope = {"scope": f"repository:{image}:pull"}
+    login = httpx.get(
+        f"{sandbox.registry_url}/jwt/auth", params=scope, auth=("root", sandbox.gitlab_token)
+    )
+    answer = httpx.get(
+        f"{sandbox.registry_url}/v2/{image}/tags/list",
+        headers={"Authorization": f"Bearer {login.json()['token']}"},
+    )
+    return commit[:8] in answer.json()["tags"]
+
+
+def test_a_push_builds_the_image_of_what_it_changed_and_of_nothing_else(
+    sandbox: Addresses, tmp_path: Path
+) -> None:
+    git(sandbox, tmp_path, "clone", "-q", "--branch", "develop", sandbox.git_remote, ".")
+    (tmp_path / "services" / "ai-agent" / "src" / "main.py").write_text("print('new')\n")
+    git(sandbox, tmp_path, "commit", "-q", "-a", "-m", "feat(ai-agent): new")
+    git(sandbox, tmp_path, "push", "-q", "origin", "develop")
+    head = git(sandbox, tmp_path, "rev-parse", "HEAD")
+    place = f"projects/{PLATFORM.replace('/', '%2F')}/pipelines?sha={head}"
+    until(lambda: [p["status"] for p in gitlab(sandbox, place).json()] == ["success"])
+    assert images_of(sandbox, "ai-agent", head)
+    assert not images_of(sandbox, "api-gateway", head)
 
 
 def test_kubectl_sees_the_deployments(sandbox: Addresses) -> None:
