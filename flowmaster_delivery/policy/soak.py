@@ -80,6 +80,7 @@ class _Count:
         self.fingerprint, self.rule, self.earned_for = fingerprint, rule, earned_for
         self.running: str | None = None
         self.previous: HealthObservation | None = None
+        self.unwell: datetime | None = None
         self.counting = False
         self.earned = NOTHING
         self.since: datetime | None = None
@@ -93,11 +94,13 @@ class _Count:
             if self._breaks(look):
                 self.earned, self.since, self.broken = NOTHING, None, look
             self.last = look
+        well = look.state is HealthState.HEALTHY
         counts = ours and not self._lasts(look)
         self._add(look, counts=counts)
-        if counts and self.since is None and look.state is HealthState.HEALTHY:
+        if ours and self.since is None and well:
             self.since = look.at
-        self.previous, self.counting = look, counts and self.since is not None
+        self.unwell = None if well or not ours else self.unwell or look.at
+        self.previous, self.counting = look, self.since is not None and (counts or (ours and well))
 
     def result(self, now: datetime) -> Soak:
         last = self.last
@@ -128,12 +131,18 @@ class _Count:
             self.earned, self.since = NOTHING, None
 
     def _lasts(self, look: HealthObservation) -> bool:
-        """Not healthy, and no single blip any more."""
+        """Up to this look it was not healthy, and for longer than a single blip."""
+        patience = self.rule.failures_in_a_row * self.rule.look_every
+        if self.unwell is not None and look.at - self.unwell >= patience:
+            return True
+        return self._failed_in_a_row(look)
+
+    def _failed_in_a_row(self, look: HealthObservation) -> bool:
         unhealthy = look.state is not HealthState.HEALTHY
         return unhealthy and look.failures_in_a_row >= self.rule.failures_in_a_row
 
     def _breaks(self, look: HealthObservation) -> bool:
-        return look.state in BROKEN and self._lasts(look)
+        return look.state in BROKEN and self._failed_in_a_row(look)
 
     def _add(self, look: HealthObservation, *, counts: bool) -> None:
         if not (self.previous and self.counting and counts):

@@ -55,8 +55,22 @@ def test_unhealthy_for_enough_looks_in_a_row_begins_anew(state: HealthState) -> 
 
 
 def test_a_single_blip_neither_resets_nor_pauses() -> None:
-    blip = a_look(NOON + BEAT / 2, HealthState.DEGRADED, failures=1)
-    assert earned((a_look(NOON), blip, a_look(NOON + BEAT))) == BEAT
+    blip = a_look(NOON + BEAT, HealthState.DEGRADED, failures=1)
+    mended = NOON + BEAT + RULE.look_every
+    assert earned((a_look(NOON), blip, *looks(mended, mended + BEAT))) == 2 * BEAT + RULE.look_every
+
+
+def test_looks_that_could_not_be_made_pause_although_they_are_no_failures() -> None:
+    away = tuple(a_look(NOON + HOUR + BEAT * n, HealthState.UNKNOWN) for n in range(1, 4))
+    back = NOON + HOUR + 4 * BEAT
+    seen = (*looks(NOON, NOON + HOUR), *away, *looks(back, back + HOUR))
+    assert earned(seen) == 2 * HOUR + BEAT
+
+
+def test_an_unhealthy_look_that_nobody_followed_up_pauses_until_it_is_healthy_again() -> None:
+    bad = a_look(NOON + BEAT, HealthState.DEGRADED, failures=1)
+    seen = (a_look(NOON), bad, a_look(NOON + 2 * BEAT), a_look(NOON + 3 * BEAT))
+    assert earned(seen) == 2 * BEAT
 
 
 @pytest.mark.parametrize("state", [HealthState.UNKNOWN, HealthState.PROGRESSING])
