@@ -154,6 +154,10 @@ class Answers:
 
     async def _put(self, request: Request, asked: Target) -> Response:
         body = await read_json(request)
+        if asked.kind.is_lock and not self._store.find(asked.kind, asked.namespace, asked.name):
+            item = _checked(asked, body)
+            dry_run = is_dry_run(request.query_params)
+            return as_json(self._resources.create(asked.kind, item, dry_run=dry_run), 201)
         return as_json(self._written(request, asked, body))
 
     async def _patch(self, request: Request, asked: Target) -> Response:

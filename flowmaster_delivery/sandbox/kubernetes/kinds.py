@@ -24,6 +24,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     is_generational: bool = False
     """Whether a changed spec counts up `metadata.generation`."""
+    is_lock: bool = False
+    """Whether a PUT must bring the newest resource version, and creates what is not there."""
 
     @property
     def api_version(self) -> str:
@@ -78,7 +80,7 @@ JOBS = Kind(
     categories=("all",),
     is_generational=True,
 )
-LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases", is_lock=True)
 
 KINDS = (
     CONFIG_MAPS,

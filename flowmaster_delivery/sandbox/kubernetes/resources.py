@@ -27,6 +27,7 @@ from flowmaster_delivery.sandbox.kubernetes.statuses import (
     bad_request,
     conflict,
     not_found,
+    version_needed,
 )
 from flowmaster_delivery.sandbox.kubernetes.store import Store
 from flowmaster_delivery.sandbox.kubernetes.validation import validate
@@ -91,6 +92,8 @@ class Resources:
         item = _readable(kind, item)
         previous = self._current(kind, item)
         expected = item["metadata"].pop("resourceVersion", None)
+        if kind.is_lock and not expected:
+            raise version_needed(kind, name_of(item))
         _keep(item, previous, "status")
         validate(kind, item, previous)
         if kind.is_generational and _counts(kind, item, previous):

@@ -71,6 +71,14 @@ def invalid(kind: Kind, name: str, *causes: tuple[str, str, str]) -> ApiError:
     )
 
 
+def version_needed(kind: Kind, name: str) -> ApiError:
+    """An update of a lock that does not say which state it is meant for."""
+    words, field = "Invalid value: 0x0: must be specified for an update", "metadata.resourceVersion"
+    cause = {"reason": "FieldValueInvalid", "message": words, "field": field}
+    message = f'{kind.qualified} "{name}" is invalid: {field}: {words}'
+    return ApiError(422, "Invalid", message, _of(kind, name, causes=[cause]))
+
+
 def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
