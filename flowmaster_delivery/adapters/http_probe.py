@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from functools import cached_property
 
 import httpx
 
-from flowmaster_delivery.adapters.wire import AGENT, excerpt, on_loopback
+from flowmaster_delivery.adapters.wire import AGENT, excerpt, on_loopback, trusted_authorities
 from flowmaster_delivery.model.health import ProbeResult
 
 
@@ -21,7 +19,10 @@ class HttpProbe:
     """
 
     def get(self, url: str, timeout: float) -> ProbeResult:
-        """Look once, for `timeout` seconds at most. Call it from a thread without an event loop."""
+        """Look once, for `timeout` seconds at most (a name is resolved in the system's own time).
+
+        Call it from a thread without an event loop.
+        """
         started = time.monotonic()
         status, error = None, ""
         try:
@@ -35,7 +36,7 @@ class HttpProbe:
     async def _status(self, url: str) -> int:
         async with (
             httpx.AsyncClient(
-                verify=self._trust,
+                verify=trusted_authorities(),
                 trust_env=not on_loopback(url),
                 headers={"User-Agent": f"{AGENT} health"},
                 timeout=None,  # noqa: S113  # the limit is around the whole
@@ -43,7 +44,3 @@ class HttpProbe:
             client.stream("GET", url) as response,
         ):
             return response.status_code
-
-    @cached_property
-    def _trust(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context()

@@ -6,10 +6,12 @@ No technology of its own, so every adapter may use it.
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -84,6 +86,12 @@ class Answer:
     body: bytes
 
 
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """Whom TLS trusts (SSL_CERT_FILE, else certifi's), read once: it takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
 class Wire:
     """Requests to one far end, called `what` in messages. Follows no redirect. Thread-safe.
 
@@ -100,7 +108,10 @@ class Wire:
         # It logs whole addresses, and those of Slack and of redirected blobs are secrets.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._client = httpx.Client(
-            timeout=timeout, headers={"User-Agent": AGENT}, trust_env=not on_loopback(url)
+            timeout=timeout,
+            headers={"User-Agent": AGENT},
+            trust_env=not on_loopback(url),
+            verify=trusted_authorities(),
         )
 
     def close(self) -> None:
