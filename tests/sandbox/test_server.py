@@ -192,7 +192,7 @@ def git(sandbox: Addresses, folder: Path, *arguments: str) -> str:
         "GIT_CONFIG_NOSYSTEM": "1",
     }
     helper = f"credential.helper=store --file '{sandbox.git_credentials}'"
-    identity = ["-c", "user.name=Root", "-c", "user.email=root@flow-master.invalid"]
+    identity = ["-c", "user.name=Root", "-c", "user.email=root@flow-master.example"]
     command = ["git", "-C", str(folder), "-c", helper, *identity, *arguments]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 DEVELOPER, MAINTAINER = 30, 40
 """GitLab's access levels."""
 
-DOMAIN = "flow-master.invalid"
+DOMAIN = "flow-master.example"
 
 
 @dataclass(frozen=True, slots=True)
