@@ -427,6 +427,19 @@ def test_every_fault_is_reported_at_once_in_the_order_of_the_file(file: Path) ->
     assert "has 5 faults" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "other"),
+    [
+        ("path: services/gateway\n    depends_on: [auth]", "depends_on: [auht]", "'auht'"),
+        ("namespace: production\n    upstream: dev", "namespace: P\n    upstream: devv", "'devv'"),
+    ],
+)
+def test_one_fault_of_an_entry_hides_no_other(file: Path, old: str, new: str, other: str) -> None:
+    faults = faults_of(file, old, new)
+    assert len(faults) == 2
+    assert [one for one in faults if other in one]
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated(file: Path) -> None:
     (fault,) = faults_of(file, "http://127.0.0.1:1", "https://root:hunter2@gitlab.example")
     assert "forge_url" in fault

@@ -39,8 +39,12 @@ from flowmaster_delivery.model.errors import CatalogFault
 
 E = TypeVar("E", bound=BaseModel)
 
-STAND_INS: Mapping[type[BaseModel], Mapping[str, object]] = {ServiceEntry: {"path": "unreadable"}}
-"""What stands for a faulty field while the rest of its entry is checked."""
+STAND_INS: Mapping[type[BaseModel], tuple[str, str]] = {
+    RepositoryEntry: ("project", "unreadable/{}"),
+    EnvironmentEntry: ("namespace", "unreadable-{}"),
+    ServiceEntry: ("path", "unreadable-{}"),
+}
+"""What stands for a faulty field, numbered, while the rest of its entry is checked."""
 
 
 def load_catalog(path: Path | None, overlay: Path | Sequence[Path] | None = None) -> Catalog:
@@ -102,14 +106,14 @@ def _entries(document: Document) -> Entries:
 
 def _valid(form: type[E], section: Mapping[str, object]) -> dict[str, E]:
     found = {}
-    for name, value in section.items():
-        entry = _as_far_as_valid(form, value)
+    for number, (name, value) in enumerate(section.items()):
+        entry = _as_far_as_valid(form, value, number)
         if entry is not None:
             found[name] = entry
     return found
 
 
-def _as_far_as_valid(form: type[E], value: object) -> E | None:
+def _as_far_as_valid(form: type[E], value: object, number: int) -> E | None:
     """The entry without its faulty fields, so that these hide no other fault; None if too few."""
     try:
         return form.model_validate(value)
@@ -118,8 +122,9 @@ def _as_far_as_valid(form: type[E], value: object) -> E | None:
     if not isinstance(value, dict):
         return None
     rest = {name: given for name, given in value.items() if name not in faulty}
+    field, text = STAND_INS[form]
     try:
-        return form.model_validate({**STAND_INS.get(form, {}), **rest})
+        return form.model_validate({field: text.format(number), **rest})
     except ValidationError:
         return None
 
