@@ -5,6 +5,6 @@ Here: the file's form (`schema`), reading with line numbers (`documents`), fault
 *means* stands in `model.catalog`; what is done with it, elsewhere.
 """
 
-from flowmaster_delivery.adapters.yaml_catalog.loading import json_schema, load_catalog
+from flowmaster_delivery.adapters.yaml_catalog.loading import json_schema, load_catalog, shipped
 
-__all__ = ["json_schema", "load_catalog"]
+__all__ = ["json_schema", "load_catalog", "shipped"]
