@@ -57,14 +57,14 @@ def rules_of(project: Project, merge_request: MergeRequest) -> list[ApprovalRule
 
 
 def eligible(world: World, project: Project, rule: ApprovalRule) -> set[int]:
-    """User ids whose approval counts for a rule."""
+    """User ids whose approval counts for a rule; of a group, its direct members only."""
     if rule.rule_type == "any_approver":
         members = world.state.project_members(project)
         return {i for i, m in members.items() if m.access_level >= DEVELOPER}
     found = set(rule.user_ids)
     for group_id in rule.group_ids:
         if (group := world.state.groups.get(group_id)) is not None:
-            found |= set(world.state.group_members(group))
+            found |= set(group.members)
     return found
 
 

@@ -65,6 +65,7 @@ class Stage:
     images: PushedImages
     people: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    _clients: dict[str, gitlab.Gitlab] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -112,12 +113,19 @@ class Stage:
         project.hooks[number] = hook
         return hook
 
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.session.close()
+
     def client(self, name: str = "root") -> gitlab.Gitlab:
-        return gitlab.Gitlab(self.url, private_token=self.tokens[name], timeout=10)
+        if name not in self._clients:
+            token = self.tokens[name]
+            self._clients[name] = gitlab.Gitlab(self.url, private_token=token, timeout=10)
+        return self._clients[name]
 
     def seen(self, project: Project, name: str = "root") -> Any:
         """The project as python-gitlab shows it to that person."""
-        return self.client(name).projects.get(project.id)
+        return self.client(name).projects.get(project.id, lazy=True)
 
     def remote(self, project: Project, name: str | None = "dana") -> str:
         login = f"{name}:{self.tokens[name]}@" if name else ""
@@ -165,6 +173,7 @@ def running(folder: Path, tier: Tier = "free") -> Iterator[Stage]:
         stack.callback(thread.join, 10)
         stack.callback(loop.call_soon_threadsafe, ended.set)
         assert ready.wait(10)
+        stack.callback(stage.close)
         yield stage
 
 
