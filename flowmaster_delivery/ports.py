@@ -80,7 +80,11 @@ class Forge(Protocol):
         """The merged merge request into `target` that brought the commit, with its approvals."""
 
     def members(self, group: str) -> frozenset[str]:
-        """Usernames of the active members of the group, inherited ones included."""
+        """Usernames of the active people who are direct members of the group.
+
+        Those of the groups above it are not, as in GitLab's own approval rules: else every
+        developer of the top group would be in each of its subgroups.
+        """
 
     def person_by_email(self, email: str) -> Person | None: ...
 

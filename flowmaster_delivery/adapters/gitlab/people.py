@@ -21,8 +21,8 @@ def is_bot(user: UserShape) -> bool:
 
 
 def members(client: Client, group: str) -> frozenset[str]:
-    """Usernames of active people; inherited members and those of invited groups are among them."""
-    found = client.all(UserShape, f"/groups/{quote(group, safe='')}/members/all")
+    """Usernames of active people. Direct members only, as GitLab itself counts approvers."""
+    found = client.all(UserShape, f"/groups/{quote(group, safe='')}/members")
     return frozenset(user.username for user in found if _is_active(user) and not is_bot(user))
 
 

@@ -9,7 +9,7 @@ from flowmaster_delivery.model.errors import Denied, NotFound, Unreachable
 from flowmaster_delivery.model.source import Person
 from tests.fakes.far_end import FarEnd, Reply
 
-MEMBERS = "/api/v4/groups/flow-master%2Fsenior/members/all"
+MEMBERS = "/api/v4/groups/flow-master%2Fsenior/members"
 USERS = "/api/v4/users"
 USER = "/api/v4/user"
 EMAIL = "dana@example.com"
