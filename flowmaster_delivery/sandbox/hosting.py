@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LOOPBACK = "127.0.0.1"
+GRACE = 0.5
+"""Seconds that open requests get when a server stops; a watch would take for ever."""
 ABORT = "flowmaster.abort"
 """Key of the ASGI scope under which a connection's own `abort` stands."""
 
@@ -47,7 +49,7 @@ async def drop(scope: Scope, receive: Receive) -> None:
 
 
 class Server:
-    """One app on one address. `start` returns when it answers; `stop` waits for requests, 1 s."""
+    """One app on one address. `start` returns when it answers; open requests end with it."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=1,
+                timeout_graceful_shutdown=5,
                 timeout_keep_alive=60,
                 backlog=512,
                 ssl_certfile=certificate,
@@ -91,6 +93,9 @@ class Server:
     async def stop(self) -> None:
         self._server.should_exit = True
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=GRACE)
+            for connection in list(self._server.server_state.connections):
+                cast("_Abortable", connection).transport.abort()
             await self._task
         self._bound.close()
 

@@ -46,17 +46,18 @@ def gitlab(sandbox: Addresses, path: str, user: str = "root") -> httpx.Response:
     return httpx.get(f"{sandbox.gitlab_url}/api/v4/{path}", headers=headers, timeout=10)
 
 
-def cluster(sandbox: Addresses, path: str) -> httpx.Response:
+def cluster_client(sandbox: Addresses) -> httpx.Client:
     kubeconfig = YAML(typ="safe").load(Path(sandbox.kubeconfig).read_text())
     token = kubeconfig["users"][0]["user"]["token"]
     authority = kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]
     context = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
-    return httpx.get(
-        sandbox.kubernetes_url + path,
-        headers={"Authorization": f"Bearer {token}"},
-        verify=context,
-        timeout=10,
-    )
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=sandbox.kubernetes_url, headers=headers, verify=context)
+
+
+def cluster(sandbox: Addresses, path: str) -> httpx.Response:
+    with cluster_client(sandbox) as client:
+        return client.get(path)
 
 
 def order(sandbox: Addresses, path: str, body: dict[str, object]) -> None:
@@ -296,6 +297,21 @@ def test_a_sandbox_can_be_started_again_in_its_folder_and_leaves_nothing_open(
             httpx.get(empty.gitlab_url)
     assert tokens[0] != tokens[1]
     assert not (tmp_path / "data" / "sandbox.json").exists()
+
+
+def test_open_connections_do_not_hold_up_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with httpx.Client() as client:
+        with in_thread(Options(tmp_path / "data")) as empty:
+            assert client.get(f"{empty.prometheus_url}/-/ready").status_code == 200
+            watched = cluster_client(empty)
+            watch = watched.stream("GET", "/api/v1/pods?watch=true", timeout=30)
+            assert watch.__enter__().status_code == 200
+            began = time.monotonic()
+        assert time.monotonic() - began < 5
+        watched.close()
+    assert not caplog.records
 
 
 def test_a_port_that_is_taken_ends_the_start_with_words(tmp_path: Path) -> None:
