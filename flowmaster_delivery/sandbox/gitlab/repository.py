@@ -44,6 +44,7 @@ SHORT_SHA = re.compile(r"^[0-9a-f]{7,40}$")
 class GitRepository:
     path: Path
     _refs: dict[str, Ref] | None = None
+    _merged: dict[str, frozenset[str]] = field(default_factory=dict)
     _commits: dict[str, Commit] = field(default_factory=dict)
     _answers: dict[tuple[str, ...], bytes] = field(default_factory=dict)
 
@@ -95,6 +96,7 @@ class GitRepository:
 
     def forget_refs(self) -> None:
         self._refs = None
+        self._merged.clear()
 
     def refs(self) -> dict[str, Ref]:
         """Every ref by its full name."""
@@ -186,6 +188,13 @@ class GitRepository:
     def merge_base(self, *shas: str) -> str | None:
         out = self.kept("merge-base", *shas, accept=(0, 1)).decode().split()
         return out[0] if out else None
+
+    def merged_into(self, sha: str) -> frozenset[str]:
+        """Full names of the branches whose head the commit has."""
+        if sha not in self._merged:
+            out = self.git("for-each-ref", f"--merged={sha}", "--format=%(refname)", "refs/heads")
+            self._merged[sha] = frozenset(out.decode().split())
+        return self._merged[sha]
 
     def refs_with(self, sha: str) -> list[str]:
         """Full names of the branches and tags that have the commit."""

@@ -184,7 +184,7 @@ def branch(world: World, of: Project, shown: Ref, user: User | None) -> Json:
         "merged": bool(
             head
             and name != of.default_branch
-            and of.repository.is_ancestor(shown.commit, head.commit)
+            and shown.name in of.repository.merged_into(head.commit)
         ),
         "protected": bool(rules),
         "developers_can_push": any(0 < r.push <= DEVELOPER for r in rules),
