@@ -18,7 +18,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs.deployments import deployment_asset
-from flowmaster_delivery.defs.executor import WaveOf, thread_executor
+from flowmaster_delivery.defs.executor import ADMISSION, WaveOf, thread_executor
 from flowmaster_delivery.defs.form import Form
 from flowmaster_delivery.defs.health import health_asset
 from flowmaster_delivery.defs.images import image_asset
@@ -71,8 +71,12 @@ def build(
 def wave_of(catalog: Catalog) -> WaveOf:
     """Waves of a run's steps, from the dependencies of the services that it rolls out.
 
-    A rollback has none: every service goes back at once.
+    All that is to be admitted is admitted before the first wave starts, so that nothing rolls out
+    while the log is busy with questions. A rollback has no waves: every service goes back at once.
     """
+    asked = {
+        step_key(name, chapter) for name in catalog.services for chapter in ("image", "promotion")
+    }
     owners = {
         step_key(name, chapter): name
         for name in catalog.services
@@ -83,9 +87,11 @@ def wave_of(catalog: Catalog) -> WaveOf:
         chosen = {owners[step] for step in steps if step in owners}
         if len(chosen) < 2 or form_of(run).get("rollback_to"):
             return {}
-        order = waves(catalog.services[name] for name in sorted(chosen))
+        services = catalog.services
+        order = waves((services[name] for name in sorted(chosen)), services)
         index = {name: number for number, wave in enumerate(order) for name in wave}
-        return {step: index[owners[step]] for step in steps if step in owners}
+        rolling = {step: index[owners[step]] for step in steps if step in owners}
+        return {**rolling, **dict.fromkeys(steps & asked, ADMISSION)}
 
     return of
 

@@ -41,6 +41,9 @@ from dagster._core.execution.retries import RetryMode
 WaveOf = Callable[[DagsterRun, frozenset[str]], Mapping[str, int]]
 """From a run and its steps to the wave of each step that has one; the others wait for none."""
 
+ADMISSION = -1
+"""Wave of the steps that every wave waits for; that one of them failed stops nobody else."""
+
 POLL = 0.25
 """Seconds after which the loop looks for a cancellation when no step has anything to say."""
 
@@ -57,9 +60,11 @@ class RunState:
     failed: frozenset[str] = frozenset()
 
     def failed_before(self, step: str) -> tuple[str, ...]:
-        """Steps of earlier waves that failed or were never reached."""
+        """Steps of earlier waves that failed or were never reached; admission is no wave."""
         own = self.waves.get(step, 0)
-        return tuple(sorted(key for key in self.failed if self.waves.get(key, own) < own))
+        return tuple(
+            sorted(key for key in self.failed if ADMISSION < self.waves.get(key, own) < own)
+        )
 
 
 _states: dict[str, RunState] = {}

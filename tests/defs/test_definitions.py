@@ -110,6 +110,7 @@ def test_waves_follow_dependencies_and_rollbacks_have_none() -> None:
         {"api__deployment", "api__health", "auth__deployment", "auth__health", "api__promotion"}
     )
     assert waves(a_run(), steps) == {
+        "api__promotion": -1,
         "auth__deployment": 0,
         "auth__health": 0,
         "api__deployment": 1,
