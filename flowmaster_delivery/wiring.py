@@ -25,6 +25,11 @@ def open_catalog(settings: Settings) -> Catalog:
     return load_catalog(settings.catalog, settings.overlay)
 
 
+def open_instance() -> DagsterInstance:
+    """The instance that DAGSTER_HOME names; close it, or use it as a context."""
+    return DagsterInstance.get()
+
+
 def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) -> Ports:
     """The outside world as this installation is set up."""
     from flowmaster_delivery.adapters.gitlab import GitLabForge

@@ -21,11 +21,10 @@ def serve(session: Session, host: str, port: int) -> None:
     from datetime import UTC, datetime
 
     import uvicorn
-    from dagster import DagsterInstance
 
     from flowmaster_delivery.adapters.dagster_graphql import GraphqlLauncher
     from flowmaster_delivery.web.app import app
-    from flowmaster_delivery.wiring import open_catalog, open_ports
+    from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports
 
     def clock() -> datetime:
         return datetime.now(tz=UTC)  # noqa: TID251  # the one clock of the server
@@ -34,7 +33,7 @@ def serve(session: Session, host: str, port: int) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     catalog = open_catalog(settings)
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         ports = open_ports(settings, catalog, instance)
         launcher = GraphqlLauncher(settings.dagster_url, settings.seal_key.read, clock)
         uvicorn.run(
