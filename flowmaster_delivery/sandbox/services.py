@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.hosting import drop
 from flowmaster_delivery.sandbox.orders import Behaviours
-from flowmaster_delivery.sandbox.traffic import REQUESTS, UP, Traffic
+from flowmaster_delivery.sandbox.traffic import REQUESTS, Traffic
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-HELP = {
-    REQUESTS: "Requests that a pod answered, real and simulated ones.",
-    UP: "1 while the pod is ready and answers.",
-}
 REFUSED = 0
 """Status that says: the connection was refused or cut."""
 
@@ -157,17 +152,19 @@ class _Door:
 
 
 def exposition(traffic: Traffic, wanted: Mapping[str, str]) -> str:
-    """The counters in Prometheus' text format, those whose labels are as wanted."""
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for series in traffic.series():
-        if series.live and all(series.labels[k] == v for k, v in wanted.items()):
-            labels = ",".join(f'{k}="{v}"' for k, v in sorted(series.labels.items()))
-            by_name[series.name].append(f"{series.name}{{{labels}}} {series.last:g}")
+    """The request counters in Prometheus' text format, those whose labels are as wanted.
+
+    Without `up` and `job`: a Prometheus that scrapes them makes its own.
+    """
     lines = ["# HELP flowmaster_sandbox 1 where these figures come from a sandbox."]
     lines += ["# TYPE flowmaster_sandbox gauge", "flowmaster_sandbox 1"]
-    for name, samples in sorted(by_name.items()):
-        kind = "counter" if name.endswith("_total") else "gauge"
-        lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} {kind}", *samples]
+    lines += [f"# HELP {REQUESTS} Requests that a pod answered, real and simulated ones."]
+    lines += [f"# TYPE {REQUESTS} counter"]
+    for series in traffic.series():
+        labels = {k: v for k, v in sorted(series.labels.items()) if k != "job"}
+        if series.name == REQUESTS and series.live and wanted.items() <= labels.items():
+            shown = ",".join(f'{k}="{v}"' for k, v in labels.items())
+            lines.append(f"{REQUESTS}{{{shown}}} {series.last:.15g}")
     return "\n".join(lines) + "\n"
 
 

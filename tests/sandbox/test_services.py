@@ -143,7 +143,8 @@ def test_metrics_are_in_prometheus_own_format(world: World, client: Any) -> None
     client.get("/dev/api/health")
     text = client.get("/dev/api/metrics").text
     assert "# TYPE http_requests_total counter" in text
-    line = 'http_requests_total{code="200",job="sandbox-services",namespace="fm-dev",pod="only",'
-    assert line + 'service="api"} 1' in text
-    assert "http_requests_total" not in client.get("/prod/api/metrics").text
+    labels = 'code="200",namespace="fm-dev",pod="only",service="api"'
+    assert f"http_requests_total{{{labels}}} 1\n" in text
+    assert "\nup{" not in text
+    assert "http_requests_total{" not in client.get("/prod/api/metrics").text
     assert client.get("/metrics").text == text
