@@ -30,22 +30,40 @@ class Narrator:
 
     def step(self, title: str) -> None:
         self._step += 1
-        took = time.monotonic() - self._started
         heading = Text(f"\n{self._step:>2}. {title}", style="bold")
-        heading.append(f"  {took:.0f} s", style="dim")
-        self.console.print(heading)
+        heading.append(f"  {self.seconds:.0f} s", style="dim")
+        self._print(heading)
 
     def say(self, words: str, link: str = "") -> None:
-        self.console.print(Text(f"    {words}"), soft_wrap=True)
+        self._print(Text(f"    {words}"))
         if link:
-            self.console.print(Text(f"    → {link}", style="cyan"), soft_wrap=True)
+            self._print(Text(f"    → {link}", style="cyan"))
 
     def command(self, words: str) -> None:
-        self.console.print(Text(f"    $ {words}", style="green"), soft_wrap=True)
+        self._print(Text(f"    $ {words}", style="green"))
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._started
+
+    def _print(self, line: Text) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+class Aside(Narrator):
+    """Keeps what happens beside the story until it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(quiet=True))
+        self._kept: list[Text] = []
+
+    def tell(self, console: Console) -> None:
+        for line in self._kept:
+            console.print(line, soft_wrap=True)
+        self._kept.clear()
+
+    def _print(self, line: Text) -> None:
+        self._kept.append(line)
 
 
 def wait_for(what: str, look: Callable[[], T | None], limit: float) -> T:

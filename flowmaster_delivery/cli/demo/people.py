@@ -146,7 +146,7 @@ class Project:
         def ready() -> bool | None:
             return who.get(path).get("detailed_merge_status") == "mergeable" or None
 
-        wait_for(f"merge request !{merge_request} of {self.path} to be mergeable", ready, 30)
+        wait_for(f"merge request !{merge_request} of {self.path} to be mergeable", ready, 60)
         who.put(f"{path}/merge")
         return str(who.get(f"{self.api}/repository/branches/{target}")["commit"]["id"])
 
@@ -160,4 +160,4 @@ class Project:
             done = found and found[0]["status"] == "success"
             return str(found[0]["web_url"]) if done else None
 
-        return wait_for(f"the pipeline of {ref} at {commit[:8]} in {self.path}", passed, 30)
+        return wait_for(f"the pipeline of {ref} at {commit[:8]} in {self.path}", passed, 120)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flowmaster_delivery.cli.demo.narrator import expect
@@ -41,20 +41,21 @@ class Release:
         self._tell_pipeline("develop", commit)
         return commit
 
-    def reaches(self, environment: str, commit: str) -> None:
-        """Wait for the rollout of a commit; exactly the changed services may have moved."""
+    def reaches(self, environment: str, commit: str, before: Mapping[str, str]) -> None:
+        """Wait for the rollout of a commit; of the repository, just the changed services moved."""
         stage = self.stage
-        before = stage.digests(environment)
         stage.wait_for_run(environment=environment, commit=commit)
         after = stage.digests(environment)
-        moved = {name for name in after if after[name] != before[name]}
+        own = {service.name for service in self.catalog.services_of(self.repository)}
+        moved = {name for name in own if after[name] != before[name]}
         expect(
             moved == set(self.services),
             f"{environment} should have rolled out {', '.join(sorted(self.services))}, "
             f"but it did {', '.join(sorted(moved)) or 'nothing'}",
         )
         stage.narrator.say(
-            f"{environment} runs the new {', '.join(self.services)}, and nothing else moved",
+            f"{environment} runs the new {', '.join(self.services)}; nothing else of "
+            f"{self.repository} moved",
             stage.page(self.services[0], "deployment", environment),
         )
 

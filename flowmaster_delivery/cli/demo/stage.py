@@ -14,6 +14,8 @@ from flowmaster_delivery.cli.root import main
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.cli.up.platform import Platform
 
+PATIENCE = 180.0
+"""Seconds after which something that should have happened is given up: a slow machine's."""
 Matrix = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
@@ -56,17 +58,11 @@ class Stage:
         params = {"environment": environment, "version": version, "service": list(services)}
         return self.session.server().get("/api/plan", params)
 
-    def wait_for_run(self, limit: float = 60, **sought: str) -> Mapping[str, Any]:
+    def wait_for_run(self, limit: float = PATIENCE, **sought: str) -> Mapping[str, Any]:
         """The run that something led to, once it has ended well; its link is told at once."""
         server = self.session.server()
-        words = ", ".join(f"{name} {value[:12]}" for name, value in sought.items())
-
-        def begun() -> Mapping[str, Any] | None:
-            runs = server.get("/api/runs", sought)
-            return next((run for run in runs if run["state"] != "CANCELED"), None)
-
-        run = wait_for(f"the run of {words}", begun, limit)
-        self.narrator.say("the run that this led to:", run["url"])
+        words = _words(sought)
+        run = self.wait_for_begin(limit, **sought)
 
         def ended() -> Mapping[str, Any] | None:
             now: Mapping[str, Any] = server.get(f"/api/runs/{run['run']}")
@@ -76,6 +72,18 @@ class Stage:
         reasons = "; ".join(reason["message"] for reason in done["reasons"])
         expect(done["state"] == "SUCCESS", f"the run of {words} ended {done['state']}: {reasons}")
         return done
+
+    def wait_for_begin(self, limit: float = PATIENCE, **sought: str) -> Mapping[str, Any]:
+        """The run that something led to, as soon as there is one."""
+        server = self.session.server()
+
+        def begun() -> Mapping[str, Any] | None:
+            runs = server.get("/api/runs", sought)
+            return next((run for run in runs if run["state"] != "CANCELED"), None)
+
+        run = wait_for(f"the run of {_words(sought)}", begun, limit)
+        self.narrator.say("the run that this led to:", run["url"])
+        return run
 
     def answers(self, environment: str, service: str) -> bool:
         """Whether a service answers at its public address."""
@@ -99,6 +107,10 @@ class Stage:
     def page(self, service: str, chapter: str, environment: str) -> str:
         """The page of an asset's partition in the UI."""
         return f"{self.platform.ports.ui_url}/assets/{service}/{chapter}?partition={environment}"
+
+
+def _words(sought: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value[:12]}" for name, value in sought.items())
 
 
 def _quoted(word: str) -> str:

