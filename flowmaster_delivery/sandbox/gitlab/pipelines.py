@@ -49,12 +49,12 @@ def start(
         merge_request_iid=merge_request.iid if merge_request else None,
     )
     pipeline.jobs = list(_jobs(world, project, pipeline, user))
-    project.pipelines[pipeline.id] = pipeline
     if _skipped(project, pipeline):
         pipeline.jobs, pipeline.status = [], "skipped"
     else:
         pipeline.status = "pending"
         _open_stage(pipeline)
+    project.pipelines[pipeline.id] = pipeline
     announce(world, project, pipeline)
     return pipeline
 

@@ -116,8 +116,10 @@ class GitRepository:
         return {n.removeprefix(prefix): r for n, r in self.refs().items() if n.startswith(prefix)}
 
     def resolve(self, name: str) -> str | None:
-        """Commit of a branch, a tag, a full ref name or a commit id of 7 characters at least."""
+        """Commit of a branch, a tag, HEAD, a full ref name or a commit id (7 characters on)."""
         refs = self.refs()
+        if name == "HEAD":
+            name = self.git("symbolic-ref", "HEAD").decode().strip()
         for candidate in (f"refs/heads/{name}", f"refs/tags/{name}", name):
             if candidate in refs:
                 return refs[candidate].commit

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flowmaster_delivery.sandbox.gitlab import pages, pipelines, smart_http
+from flowmaster_delivery.sandbox.gitlab import pages, pipelines, scopes, smart_http
 from flowmaster_delivery.sandbox.gitlab.api_approvals import routes as approval_routes
 from flowmaster_delivery.sandbox.gitlab.api_commits import routes as commit_routes
 from flowmaster_delivery.sandbox.gitlab.api_deployments import routes as deployment_routes
@@ -103,27 +103,28 @@ class GitLabSandbox:
             asyncio.TaskGroup() as sending,
         ):
             while True:
-                self._advance()
+                busy = self._advance()
                 for delivery in self.world.outbox.take():
                     sending.create_task(deliver(client, self.world.url, delivery))
-                await self._pause()
+                await self._pause(TICK if busy else IDLE_TICK)
 
-    def _advance(self) -> None:
-        at = now()
+    def _advance(self) -> bool:
+        """Let time pass for every pipeline; whether one still runs."""
+        at, busy = now(), False
         for project in list(self.world.state.projects.values()):
-            for pipeline in list(project.pipelines.values()):
-                if pipeline.active:
+            for pipeline in [p for p in list(project.pipelines.values()) if p.active]:
+                try:
                     pipelines.advance(self.world, project, pipeline, at)
+                except Exception:
+                    log.exception("pipeline %s of %s broke", pipeline.id, project.full_path)
+                    pipeline.status, pipeline.finished_at = "failed", at
+                busy = busy or pipeline.active
+        return busy
 
-    async def _pause(self) -> None:
-        """Sleep a tick while pipelines run, else until something happens."""
-        busy = any(
-            pipeline.active
-            for project in self.world.state.projects.values()
-            for pipeline in list(project.pipelines.values())[-20:]
-        )
+    async def _pause(self, longest: float) -> None:
+        """Sleep until something happens, `longest` seconds at most."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TICK if busy else IDLE_TICK):
+            async with asyncio.timeout(longest):
                 await self._news.wait()
         self._news.clear()
 
@@ -171,14 +172,15 @@ class GitLabSandbox:
 
     async def _api(self, request: Request, routes: Routes, path: str, *, base: str) -> Answer:
         body = await _body(request, LONGEST_API_BODY)
-        token = _api_token(request.headers)
+        text = _api_token(request.headers)
         params = read_params(request.url.query, request.headers.get("content-type", ""), body)
-        token = token or str(params.values.pop("private_token", ""))
-        user = self._user_of(token)
-        if token and user is None:
+        text = text or str(params.values.pop("private_token", ""))
+        method, token, user = request.method, self.world.state.token_of(text), self._user_of(text)
+        if text and (token is None or user is None):
             raise unauthorized()
-        method = request.method
         handler, parts = _find(routes, method, path)
+        if token is not None:
+            scopes.check_api(token, method, path)
         call = Call(
             self.world,
             user,
@@ -187,7 +189,7 @@ class GitLabSandbox:
             f"{request.url.scheme}://{request.headers.get('host', '')}{base}",
             params,
             parts,
-            token,
+            text,
         )
         result = await self._in_turn(lambda: handler(call))
         if method not in ("GET", "HEAD"):
@@ -209,15 +211,17 @@ class GitLabSandbox:
             tail,
             request.url.query,
             request.headers,
-            await _body(request, smart_http.LONGEST_BODY),
         )
         if not git.service:
             raise no_route()
-        user = self._user_of(smart_http.token_in(request.headers))
+        text = smart_http.token_in(request.headers)
+        token = self.world.state.token_of(text) if text else None
+        reaches = token is not None and scopes.reaches_git(token, writes=git.writes)
+        user = self._user_of(text) if reaches else None
         admitted = smart_http.admit(self.world, user, git)
         if isinstance(admitted, Answer):
             return admitted
-        body = smart_http.plain_body(git)
+        body = smart_http.plain_body(git, await _body(request, smart_http.LONGEST_BODY))
         if git.writes and git.tail == "git-receive-pack" and user is not None:
             answer = await self._in_turn(lambda: self._receive(admitted, user, git, body))
             self._news.set()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flowmaster_delivery.sandbox.gitlab import access
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
 from flowmaster_delivery.sandbox.gitlab.git_program import git_environment, git_program
-from flowmaster_delivery.sandbox.gitlab.http import Answer
+from flowmaster_delivery.sandbox.gitlab.http import Answer, bad
 from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, REPORTER
 from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World
@@ -34,7 +34,6 @@ class GitRequest:
     tail: str
     query: str
     headers: Mapping[str, str]
-    body: bytes
 
     @property
     def service(self) -> str:
@@ -81,18 +80,18 @@ def _text(status: int, text: bytes) -> Answer:
     return Answer(text, status, {"Content-Type": "text/plain"})
 
 
-def plain_body(request: GitRequest) -> bytes:
-    """The body unpacked. Raise ValueError where it is no gzip or too long."""
+def plain_body(request: GitRequest, body: bytes) -> bytes:
+    """The body unpacked. Raise ApiError where it is no gzip or too long."""
     if request.headers.get("content-encoding") not in ("gzip", "x-gzip"):
-        return request.body
+        return body
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        body = unpacker.decompress(request.body, LONGEST_BODY)
+        plain = unpacker.decompress(body, LONGEST_BODY)
     except zlib.error as error:
-        raise ValueError("the body is no gzip") from error
+        raise bad("the body is no gzip") from error
     if unpacker.unconsumed_tail:
-        raise ValueError("the unpacked body is too long")
-    return body
+        raise bad("the unpacked body is too long", 413)
+    return plain
 
 
 def commands(body: bytes) -> list[RefChange]:
@@ -100,7 +99,10 @@ def commands(body: bytes) -> list[RefChange]:
     found = []
     position = 0
     while position + 4 <= len(body):
-        length = int(body[position : position + 4], 16)
+        try:
+            length = int(body[position : position + 4], 16)
+        except ValueError:
+            raise bad("the push is no packet lines") from None
         if length < 4:
             break
         line = body[position + 4 : position + length].split(b"\0")[0].decode(errors="replace")

@@ -33,6 +33,7 @@ LONGEST_PAUSE = timedelta(days=1)
 REFS_TOO_MANY = 3
 """A push that changes more branches (or tags) than this sends no webhook for them."""
 
+SECRETS = ("X-Gitlab-Token", "webhook-signature")
 EVENT_NAMES = {
     "push_events": "Push Hook",
     "tag_push_events": "Tag Push Hook",
@@ -142,16 +143,15 @@ def request_headers(hook: Hook, event: HookEvent, instance: str, timestamp: str)
 async def deliver(client: httpx.AsyncClient, instance: str, delivery: Delivery) -> None:
     """Send one event and note how it went; a failure is noted, never raised."""
     hook, event = delivery.hook, delivery.event
-    headers = request_headers(hook, event, instance, str(int(time.time())))
-    secret = {"X-Gitlab-Token", "webhook-signature"}
-    event.request_headers = {k: "[REDACTED]" if k in secret else v for k, v in headers.items()}
     started = time.monotonic()
     try:
+        headers = request_headers(hook, event, instance, str(int(time.time())))
+        event.request_headers = {k: "[REDACTED]" if k in SECRETS else v for k, v in headers.items()}
         async with asyncio.timeout(TIMEOUT):
             response = await client.post(hook.url, content=event.body, headers=headers)
         event.response_status = str(response.status_code)
         succeeded = response.is_success
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):
         event.response_status = "internal error"
         succeeded = False
     event.duration = time.monotonic() - started

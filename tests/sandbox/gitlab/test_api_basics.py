@@ -49,6 +49,30 @@ def test_a_revoked_token_and_a_blocked_user_are_refused(stage: Stage) -> None:
         theirs.auth()
 
 
+def test_a_token_reaches_as_far_as_its_scopes(stage: Stage) -> None:
+    project, dana = stage.project(), stage.people["dana"]
+    text = stage.world.state.new_token(dana, "narrow", ("read_user",))[1]
+    headers = {"PRIVATE-TOKEN": text}
+    api_url = f"{stage.url}/api/v4"
+    assert httpx.get(f"{api_url}/user", headers=headers).json()["username"] == "dana"
+    answer = httpx.get(f"{api_url}/projects/{project.id}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
+    refs = f"{stage.url}/{project.full_path}.git/info/refs?service=git-upload-pack"
+    assert httpx.get(refs, auth=("dana", text)).status_code == 401
+    reading = {"PRIVATE-TOKEN": stage.world.state.new_token(dana, "reads", ("read_api",))[1]}
+    branches = f"{api_url}/projects/{project.id}/repository/branches"
+    assert httpx.get(branches, headers=reading).status_code == 200
+    wanted = {"branch": "x", "ref": "main"}
+    assert httpx.post(branches, headers=reading, json=wanted).status_code == 403
+
+
+def test_an_expired_token_is_refused(stage: Stage) -> None:
+    dana = stage.people["dana"]
+    text = stage.world.state.new_token(dana, "old", ("api",), "2020-01-01")[1]
+    with pytest.raises(GitlabAuthenticationError):
+        gitlab.Gitlab(stage.url, private_token=text, timeout=10).auth()
+
+
 def test_only_administrators_make_tokens_for_others(stage: Stage) -> None:
     dana, devi = stage.client("dana"), stage.people["devi"].id
     with pytest.raises(GitlabCreateError) as refused:
