@@ -1,4 +1,8 @@
-"""Bodies of webhooks, field for field as GitLab documents them."""
+"""Bodies of webhooks, field for field as GitLab documents them.
+
+Pushes, tags, merge requests, pipelines and deployments; hooks may ask for other events, but the
+sandbox sends none of them.
+"""
 
 from __future__ import annotations
 

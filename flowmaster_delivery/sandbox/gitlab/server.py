@@ -162,6 +162,9 @@ class GitLabSandbox:
             return await self._api(request, orders, path, base="")
         if ".git/" in path:
             return await self._git(request, unquote(path))
+        if path.endswith("/info/refs") and request.url.query.startswith("service=git-"):
+            place = f"{path.removesuffix('/info/refs')}.git/info/refs?{request.url.query}"
+            return Answer(b"", 301, {"Location": place})
         if path in ("/-/health", "/-/readiness", "/-/liveness"):
             return Answer({"status": "ok"})
         return await self._in_turn(lambda: pages.page(self.world, unquote(path)))
