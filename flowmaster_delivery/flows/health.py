@@ -117,9 +117,8 @@ class _Look:
         if service.kind is not Kind.DEPLOYMENT:
             return self._observation(service, self._of_record(service))
         before = self._previous.get(service.name)
-        reason = f"it could not be looked at: {error}"
         digest = before.digest if before else None
-        return self._observation(service, _Seen(HealthState.UNKNOWN, reason, digest, {}))
+        return self._observation(service, _Seen(HealthState.UNKNOWN, _unseen(error), digest, {}))
 
     def _of_cluster(self, service: Service, workload: Workload, pods: tuple[Pod, ...]) -> _Seen:
         """The cluster's word first; the endpoint is asked where that is good."""
@@ -128,7 +127,10 @@ class _Look:
         state, reason = of_workload(workload, pods)
         evidence = {"replicas": f"{workload.available} of {workload.desired} available"}
         if state is HealthState.HEALTHY:
-            answers = self._ask(service, [p for p in newest if p.ready and not p.terminating])
+            try:
+                answers = self._ask(service, [p for p in newest if p.ready and not p.terminating])
+            except DeliveryError as error:
+                return _Seen(HealthState.UNKNOWN, _unseen(error), digest, evidence)
             state, reason = of_answers(answers)
             evidence |= {where: _shown(answer) for where, answer in answers}
         return _Seen(state, reason, digest, evidence)
@@ -190,6 +192,10 @@ class _Look:
             images = history.images(service.name, name, limit=LOOKED_BACK)
             found = next((i.fingerprint for i in images if i.digest == digest), None)
         return found
+
+
+def _unseen(error: DeliveryError) -> str:
+    return f"it could not be looked at: {error}"
 
 
 def _shown(answer: ProbeResult) -> str:

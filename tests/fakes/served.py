@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from socket import socket
 
 from starlette.types import ASGIApp
@@ -15,11 +16,20 @@ from flowmaster_delivery.sandbox.hosting import Server, bind
 
 @contextmanager
 def served(
-    app: ASGIApp, bound: socket, beside: Callable[[], Awaitable[None]] | None = None
+    app: ASGIApp,
+    bound: socket,
+    beside: Callable[[], Awaitable[None]] | None = None,
+    *,
+    tls: tuple[Path, Path] | None = None,
 ) -> Iterator[None]:
-    """Serve until the block ends; `beside` (a server's clockwork) runs along and is cancelled."""
+    """Serve until the block ends; `beside` (a server's clockwork) runs along and is cancelled.
+
+    `tls` is a certificate and its key.
+    """
     ready, done = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(app, bound, beside, ready, done)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(app, bound, beside, tls, ready, done))
+    )
     thread.start()
     try:
         if not ready.wait(10):
@@ -34,10 +44,12 @@ async def _serve(
     app: ASGIApp,
     bound: socket,
     beside: Callable[[], Awaitable[None]] | None,
+    tls: tuple[Path, Path] | None,
     ready: threading.Event,
     done: threading.Event,
 ) -> None:
-    server = Server(app, bound)
+    certificate, key = tls or (None, None)
+    server = Server(app, bound, certificate=certificate, key=key)
     await server.start()
     clockwork = asyncio.ensure_future(beside()) if beside else None
     ready.set()

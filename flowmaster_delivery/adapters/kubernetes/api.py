@@ -13,7 +13,13 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client
-from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_exponential,
+    wait_random,
+)
 
 from flowmaster_delivery.adapters.kubernetes.limits import LOOKS_PER_SECOND, TokenBucket
 from flowmaster_delivery.model.errors import (
@@ -51,6 +57,10 @@ class Expired(Transient):
     """410: the server has forgotten the resource version to watch from; list again."""
 
 
+class TooSlow(Unreachable):
+    """The server took the request and gave no answer in time."""
+
+
 class Api:
     """One API server. Thread-safe."""
 
@@ -61,14 +71,16 @@ class Api:
         self.server = str(api_client.configuration.host)
 
     def close(self) -> None:
+        """Drop the connections."""
         self._client.close()
+        self._client.rest_client.pool_manager.clear()
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "") -> Object:
         """Read an object or a list; repeated within READ_BUDGET while what fails is Transient."""
         patience = Retrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_before_delay(READ_BUDGET),
-            wait=wait_exponential_jitter(initial=0.1, max=3.0, jitter=0.2),
+            wait=wait_exponential(multiplier=0.1, max=3.0) + wait_random(0, 0.2),
             reraise=True,
         )
         return patience(self.once, "GET", path, query=query, accept=accept)
@@ -99,7 +111,8 @@ class Api:
         return self._parse(method, path, text)
 
     def raw(self, path: str, timeout: float) -> tuple[int, bytes]:
-        """Status and the first bytes of what a proxied address answers; Unreachable without."""
+        """Status and the first bytes of what a proxied address answers; TooSlow after `timeout`
+        seconds, Unreachable where the API server itself cannot be asked."""
         time.sleep(self._looks.take())
         response = self._send("GET", path, None, {"Accept": "*/*"}, None, (3.05, timeout))
         try:
@@ -171,7 +184,10 @@ class Api:
             )
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise Unreachable(f"{self._where(method, path)} got no answer: {reason}") from error
+            slow = isinstance(reason, urllib3.exceptions.ReadTimeoutError)
+            raise (TooSlow if slow else Unreachable)(
+                f"{self._where(method, path)} got no answer: {reason}"
+            ) from error
 
     def _fault(
         self, method: str, path: str, status: int, text: bytes, headers: Mapping[str, str]

@@ -16,6 +16,7 @@ from flowmaster_delivery.adapters.kubernetes.api import (
     STRATEGIC,
     Api,
     Object,
+    TooSlow,
 )
 from flowmaster_delivery.adapters.kubernetes.gathering import Gathering
 from flowmaster_delivery.adapters.kubernetes.jobs import Jobs
@@ -180,9 +181,13 @@ class KubernetesCluster:
     def _ask_proxy(self, path: str, timeout: float) -> ProbeResult:
         """What the pod answered, or why the API server could not ask it."""
         started = time.monotonic()
-        status, text = self._api.raw(path, timeout)
-        seconds = time.monotonic() - started
         url = f"{self._api.server}{path}"
+        try:
+            status, text = self._api.raw(path, timeout)
+        except TooSlow:
+            seconds = time.monotonic() - started
+            return ProbeResult(url, None, seconds, f"gave no answer within {timeout:g} s")
+        seconds = time.monotonic() - started
         if b'"kind":"Status"' in text.replace(b" ", b""):
             return self._not_asked(url, status, text, seconds)
         return ProbeResult(url, status, seconds)
