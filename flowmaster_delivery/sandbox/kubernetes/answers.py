@@ -162,12 +162,11 @@ class Answers:
 
     async def _patch(self, request: Request, asked: Target) -> Response:
         body = await read_body(request)
+        patching.check_offered(content_type(request))
         try:
             patch = json.loads(body)
         except ValueError as error:
-            if "json" in content_type(request):
-                raise bad_request(f"the patch is no JSON: {error}") from error
-            patch = None  # apply-patch+yaml is refused by its type
+            raise bad_request(f"the patch is no JSON: {error}") from error
         current = self._store.get(asked.kind, asked.namespace, asked.name)
         if asked.subresource == "scale":
             current = scale_of(current)

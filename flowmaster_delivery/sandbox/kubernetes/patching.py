@@ -15,18 +15,23 @@ JSON = "application/json-patch+json"
 REJECTED = "the server rejected our request due to an error in our request"
 
 
-def patched(content_type: str, current: Object, patch: Any) -> Object:
-    """The object after the patch. Raise 415 for formats that are not offered, 400, 422."""
-    current = copy.deepcopy(current)
-    if content_type == JSON:
-        return _object(json_patch(current, patch))
-    if content_type not in (STRATEGIC, MERGE):
+def check_offered(content_type: str) -> None:
+    """Raise 415 for formats that are not offered, server-side apply among them."""
+    if content_type not in (STRATEGIC, MERGE, JSON):
         raise ApiError(
             415,
             "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: "
             f"{JSON}, {MERGE}, {STRATEGIC}",
         )
+
+
+def patched(content_type: str, current: Object, patch: Any) -> Object:
+    """The object after the patch. Raise 415, 400 for wrong shapes, 422 where it does not hold."""
+    check_offered(content_type)
+    current = copy.deepcopy(current)
+    if content_type == JSON:
+        return _object(json_patch(current, patch))
     if not isinstance(patch, dict):
         raise bad_request("the patch is no JSON object")
     if content_type == STRATEGIC:

@@ -127,15 +127,18 @@ def _ordered(
 
     wanted = [identity(entry) for entry in order]
     old = [identity(item) for item in before]
+
+    def comes_before(other: Any, entry: Any) -> bool:
+        known = identity(entry) in old
+        return known and old.index(identity(other)) < old.index(identity(entry))
+
     listed = sorted(
         (item for item in items if identity(item) in wanted),
         key=lambda item: wanted.index(identity(item)),
     )
     result: list[Any] = []
     for other in (item for item in items if identity(item) not in wanted):
-        while listed and identity(listed[0]) in old:
-            if old.index(identity(listed[0])) > old.index(identity(other)):
-                break
+        while listed and not comes_before(other, listed[0]):
             result.append(listed.pop(0))
         result.append(other)
     return result + listed

@@ -10,6 +10,7 @@ from flowmaster_delivery.sandbox.kubernetes.kinds import (
     EVENTS,
     KINDS,
     NAMESPACES,
+    Kind,
     Object,
     name_of,
     namespace_of,
@@ -56,12 +57,15 @@ class NamespaceCollector:
         namespace = store.find(NAMESPACES, "", name)
         if namespace is None or "deletionTimestamp" not in namespace["metadata"]:
             return None
-        inside = [(kind, item) for kind, item in store.every() if namespace_of(item) == name]
-        for kind, item in inside:
+        for kind, item in self._inside(name):
             self._resources.delete(kind, name, name_of(item))
-        if not inside:
+        if not self._inside(name):
             store.remove(NAMESPACES, "", name)
         return None
+
+    def _inside(self, name: str) -> list[tuple[Kind, Object]]:
+        every = self._resources.store.every()
+        return [(kind, item) for kind, item in every if namespace_of(item) == name]
 
 
 def _is_orphan(item: Object, gone: str) -> bool:

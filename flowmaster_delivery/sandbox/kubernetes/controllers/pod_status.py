@@ -45,7 +45,7 @@ def _phase(looks: Mapping[str, Look]) -> str:
     if all("terminated" in state for state in states):
         failed = any(state["terminated"]["exitCode"] for state in states)
         return "Failed" if failed else "Succeeded"
-    never_ran = all("waiting" in s.state and s.last_state is None for s in looks.values())
+    never_ran = any("waiting" in s.state and s.last_state is None for s in looks.values())
     return "Pending" if never_ran else "Running"
 
 
