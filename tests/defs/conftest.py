@@ -37,7 +37,7 @@ def settings(environ: dict[str, str]) -> Settings:
 def instance(
     tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DagsterInstance]:
-    """A real instance on files, with the coordinator of dagster.yaml."""
+    """A real instance on files, with the coordinator and the event log of dagster.yaml."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     coordinator = {
@@ -46,7 +46,16 @@ def instance(
     }
     home = tmp_path / "instance"
     home.mkdir()
-    overrides = {"run_coordinator": coordinator, "telemetry": {"enabled": False}}
+    event_log = {
+        "module": "flowmaster_delivery.defs.event_log",
+        "class": "EventLog",
+        "config": {"base_dir": str(home / "events")},
+    }
+    overrides = {
+        "run_coordinator": coordinator,
+        "event_log_storage": event_log,
+        "telemetry": {"enabled": False},
+    }
     with DagsterInstance.local_temp(str(home), overrides) as made:
         yield made
 
