@@ -25,7 +25,7 @@ def groups(call: Call) -> object:
     found = [
         g
         for g in call.world.state.groups.values()
-        if call.world.sees_group(asker, g) and wanted in g.full_path.lower()
+        if g.kind == "group" and call.world.sees_group(asker, g) and wanted in g.full_path.lower()
     ]
     found.sort(key=lambda g: g.full_path)
     return call.paged(found, lambda g: show.group(call.world, g))
@@ -61,14 +61,48 @@ def one_group(call: Call) -> object:
     }
 
 
+@routes.on("GET", "/namespaces")
+def namespaces(call: Call) -> object:
+    """The asker's own, and the groups that the asker sees."""
+    world, asker, wanted = call.world, call.someone, call.params.text("search").lower()
+    own = world.namespace_of(asker)
+    seen = [
+        g
+        for g in world.state.groups.values()
+        if (g is own or (g.kind == "group" and world.sees_group(asker, g)))
+        and wanted in g.full_path.lower()
+    ]
+    return call.paged(seen, lambda g: show.namespace(world, g))
+
+
+@routes.on("GET", "/namespaces/:id")
+def one_namespace(call: Call) -> object:
+    identity = call.path["id"]
+    own = call.world.namespace_of(call.someone)
+    mine = identity in (str(own.id), own.full_path)
+    return show.namespace(call.world, own if mine else call.world.find_group(call.user, identity))
+
+
+@routes.on("PUT", "/groups/:id")
+def change_group(call: Call) -> object:
+    group = _group(call)
+    if call.world.group_role(call.someone, group) < OWNER:
+        raise forbidden()
+    group.name = call.params.text("name", group.name)
+    group.visibility = call.params.text("visibility", group.visibility)
+    return show.group(call.world, group)
+
+
 @routes.on("DELETE", "/groups/:id")
 def delete_group(call: Call) -> object:
     group, state = _group(call), call.world.state
     if call.world.group_role(call.someone, group) < OWNER:
         raise forbidden()
-    for project in [p for p in state.projects.values() if p.namespace_id == group.id]:
-        del state.projects[project.id]
-    del state.groups[group.id]
+    for project in list(state.projects.values()):
+        if group in state.group_line(project.namespace_id):
+            del state.projects[project.id]
+    for below in [g for g in state.groups.values() if group in state.group_line(g.id)]:
+        del state.groups[below.id]
     return Answer({"message": "202 Accepted"}, 202)
 
 

@@ -11,7 +11,6 @@ from flowmaster_delivery.sandbox.gitlab.http import (
     Answer,
     Call,
     Routes,
-    bad,
     forbidden,
     missing,
 )
@@ -71,9 +70,8 @@ def _keyset(call: Call, found: list[Project], name: str) -> Answer:
 def create_project(call: Call) -> object:
     world, params, asker = call.world, call.params, call.someone
     namespace = params.number("namespace_id")
-    if namespace is None:
-        raise bad({"namespace": ["is missing: the sandbox has projects in groups only"]})
-    group = world.find_group(asker, str(namespace))
+    own = world.namespace_of(asker)
+    group = own if namespace in (None, own.id) else world.find_group(asker, str(namespace))
     if world.group_role(asker, group) < DEVELOPER:
         raise forbidden()
     name = params.text("name") or params.need("path")

@@ -102,7 +102,11 @@ def block_user(call: Call) -> object:
     return Answer(body=True, status=201)
 
 
-@routes.on("POST", "/users/:user_id/personal_access_tokens")
+@routes.on(
+    "POST",
+    "/users/:user_id/personal_access_tokens",
+    "/users/:user_id/impersonation_tokens",
+)
 def create_token(call: Call) -> object:
     """A token of any user, for administrators: its text is told this once."""
     call.need_admin()

@@ -94,6 +94,19 @@ def group(world: World, shown: Group) -> Json:
     }
 
 
+def namespace(world: World, shown: Group) -> Json:
+    return {
+        "id": shown.id,
+        "name": shown.name,
+        "path": shown.path,
+        "kind": shown.kind,
+        "full_path": shown.full_path,
+        "parent_id": shown.parent_id,
+        "avatar_url": None,
+        "web_url": f"{world.url}/{shown.full_path}",
+    }
+
+
 def project(world: World, shown: Project) -> Json:
     owner = world.state.groups[shown.namespace_id]
     return {
@@ -120,14 +133,7 @@ def project(world: World, shown: Project) -> Json:
         "open_issues_count": 0,
         "topics": [],
         "tag_list": [],
-        "namespace": {
-            "id": owner.id,
-            "name": owner.name,
-            "path": owner.path,
-            "kind": "group",
-            "full_path": owner.full_path,
-            "parent_id": owner.parent_id,
-        },
+        "namespace": namespace(world, owner),
         "shared_with_groups": [
             {"group_id": g, "group_access_level": level} for g, level in shown.shares.items()
         ],

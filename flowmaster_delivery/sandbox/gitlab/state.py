@@ -77,6 +77,7 @@ class Group:
     full_path: str
     parent_id: int | None = None
     visibility: str = "private"
+    kind: Literal["group", "user"] = "group"
     members: dict[int, Member] = field(default_factory=dict)
     created_at: datetime = field(default_factory=now)
 

@@ -80,6 +80,15 @@ class World:
             group.members[owner.id] = Member(owner.id, OWNER)
         return group
 
+    def namespace_of(self, user: User) -> Group:
+        """Where a user's own projects are: a namespace that is shown as no group."""
+        known = self.state.group_at(user.username)
+        if known is None:
+            known = Group(self.state.next_id("namespace"), user.name, user.username, kind="user")
+            known.members[user.id] = Member(user.id, OWNER)
+            self.state.groups[known.id] = known
+        return known
+
     def create_project(
         self,
         group: Group,
@@ -152,7 +161,7 @@ class World:
             if identity.isdecimal()
             else self.state.group_at(identity)
         )
-        if group is None or not self.sees_group(user, group):
+        if group is None or group.kind == "user" or not self.sees_group(user, group):
             raise missing("Group")
         return group
 

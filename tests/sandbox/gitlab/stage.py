@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gitlab
+import httpx
 
 from flowmaster_delivery.sandbox.gitlab import Ci, CiService, GitLabSandbox
 from flowmaster_delivery.sandbox.gitlab.records import Hook
@@ -122,6 +123,13 @@ class Stage:
             token = self.tokens[name]
             self._clients[name] = gitlab.Gitlab(self.url, private_token=token, timeout=10)
         return self._clients[name]
+
+    def ask(self, path: str, name: str = "root") -> Any:
+        """What a GET of the API answers; one page of a list."""
+        headers = {"PRIVATE-TOKEN": self.tokens[name]}
+        answer = httpx.get(f"{self.url}/api/v4{path}", headers=headers, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
 
     def seen(self, project: Project, name: str = "root") -> Any:
         """The project as python-gitlab shows it to that person."""

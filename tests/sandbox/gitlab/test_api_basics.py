@@ -138,6 +138,43 @@ def test_parameters_come_in_the_query_too_and_truth_values_as_text(stage: Stage)
     assert root.projects.get("flow-master/by-query").empty_repo is True
 
 
+def test_without_a_namespace_a_project_is_ones_own(stage: Stage) -> None:
+    dana = stage.client("dana")
+    made = dana.projects.create({"name": "Mine Alone", "initialize_with_readme": True})
+    assert (made.path_with_namespace, made.namespace["kind"]) == ("dana/mine-alone", "user")
+    assert made.files.raw("README.md", ref="main") == b"# Mine Alone\n"
+    assert "dana" not in [g.full_path for g in dana.groups.list(get_all=True)]
+    spaces = {n.full_path: n.kind for n in dana.namespaces.list(get_all=True)}
+    assert (spaces["dana"], spaces["flow-master"]) == ("user", "group")
+    with pytest.raises(GitlabGetError):
+        stage.client("devi").projects.get("dana/mine-alone")
+
+
+def test_a_group_is_made_changed_and_deleted_by_its_owner(stage: Stage) -> None:
+    dana = stage.client("dana")
+    made = dana.groups.create({"name": "Team", "path": "team"})
+    below = dana.groups.create({"name": "Sub", "path": "sub", "parent_id": made.id})
+    assert below.full_path == "team/sub"
+    made.name = "The team"
+    made.save()
+    assert stage.client().groups.get("team").name == "The team"
+    with pytest.raises(GitlabGetError, match="404 Group Not Found"):
+        stage.client("devi").groups.get("team")
+    made.delete()
+    with pytest.raises(GitlabGetError):
+        dana.groups.get("team")
+
+
+def test_a_path_is_taken_once_and_checked(stage: Stage) -> None:
+    root = stage.client()
+    project = stage.project()
+    group = root.groups.get("flow-master")
+    for path in (project.path, "bad path", "x.git"):
+        with pytest.raises(GitlabCreateError) as refused:
+            root.projects.create({"name": "x", "path": path, "namespace_id": group.id})
+        assert refused.value.response_code == 400
+
+
 def test_pages_have_their_headers_and_links_to_the_host_asked(stage: Stage) -> None:
     project = stage.project()
     for number in range(5):
@@ -220,7 +257,7 @@ def test_premium_endpoints_are_not_there_on_the_free_tier(stage: Stage) -> None:
     with pytest.raises(GitlabGetError) as refused:
         seen.approvals.get()
     assert refused.value.response_code == 404
-    assert stage.client().http_get("/metadata")["enterprise"] is False
+    assert stage.ask("/metadata")["enterprise"] is False
 
 
 def test_a_web_address_leads_to_a_page(stage: Stage) -> None:

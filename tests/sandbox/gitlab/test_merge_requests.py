@@ -134,9 +134,7 @@ def test_on_the_free_tier_approvals_outlive_a_push_and_versions_tell_when_it_was
     seen = as_(stage, project, "sam", 1)
     assert seen.sha == head
     assert len(seen.approvals.get().approved_by) == 1
-    newest = stage.client().http_list(
-        f"/projects/{project.id}/merge_requests/1/versions", get_all=True
-    )[0]
+    newest = stage.ask(f"/projects/{project.id}/merge_requests/1/versions")[0]
     assert newest["head_commit_sha"] == head
     assert newest["created_at"] > approved
 
@@ -361,7 +359,7 @@ def test_rules_are_changed_whole_and_deleted(premium: Stage) -> None:
     rule = many.list(get_all=True)[0]
     rule.approvals_required = 0
     rule.save()
-    changed = premium.client().http_get(f"/projects/{project.id}/approval_rules/{rule.id}")
+    changed = premium.ask(f"/projects/{project.id}/approval_rules/{rule.id}")
     assert (changed["approvals_required"], changed["groups"]) == (0, [])
     rule.delete()
     with pytest.raises(GitlabHttpError):

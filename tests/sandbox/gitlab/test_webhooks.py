@@ -181,7 +181,7 @@ def test_a_failed_delivery_is_not_retried_and_can_be_resent(
     client = stage.client()
 
     def answered() -> Any:
-        found = client.http_list(events, get_all=True)
+        found = stage.ask(events)
         return found and found[0]["response_status"] and found
 
     listed = eventually(answered)
