@@ -192,6 +192,10 @@ class Received:
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def kind(self) -> str:
+        return self.headers["x-gitlab-event"]
+
 
 @dataclass
 class Receiver:
@@ -202,7 +206,7 @@ class Receiver:
     requests: list[Received] = field(default_factory=list)
 
     def kinds(self) -> list[str]:
-        return [r.headers["x-gitlab-event"] for r in self.requests]
+        return [request.kind for request in self.requests]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from gitlab.exceptions import GitlabCreateError
 from flowmaster_delivery.sandbox.gitlab.records import Hook, now
 from flowmaster_delivery.sandbox.gitlab.state import Project
 from flowmaster_delivery.sandbox.gitlab.webhooks import FAILURES_TO_DISABLE, _count
-from tests.sandbox.gitlab.stage import Receiver, Stage, eventually
+from tests.sandbox.gitlab.stage import Receiver, Stage, cloned, eventually
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SIGNING_TOKEN = "whsec_" + base64.b64encode(KEY).decode()
@@ -82,6 +83,35 @@ def test_an_annotated_tag_tells_its_object_and_its_commit(stage: Stage, receiver
     body = arrived(receiver, "tag_push")[0]
     assert (body["after"], body["checkout_sha"]) == (tag.target, tag.commit["id"])
     assert body["message"] == "one"
+
+
+def test_a_push_of_more_than_three_branches_sends_nothing_for_them(
+    stage: Stage, receiver: Receiver, tmp_path: Path
+) -> None:
+    project = stage.project()
+    stage.hook(project, receiver.url)
+    clone = cloned(tmp_path / "work", stage.remote(project))
+    branches = [f"HEAD:refs/heads/b{number}" for number in range(4)]
+    clone.done("push", "origin", *branches, "HEAD:refs/tags/one")
+    arrived(receiver, "tag_push")
+    clone.done("push", "origin", *(f"HEAD:refs/heads/c{number}" for number in range(3)))
+    arrived(receiver, "push", 3)
+    refs = [json.loads(r.body)["ref"] for r in receiver.requests if "Push Hook" in r.kind]
+    assert sorted(refs) == [
+        "refs/heads/c0",
+        "refs/heads/c1",
+        "refs/heads/c2",
+        "refs/tags/one",
+    ]
+
+
+def test_a_branch_filter_keeps_other_branches_away(stage: Stage, receiver: Receiver) -> None:
+    project = stage.project()
+    stage.hook(project, receiver.url).branch_filter = "release/*"
+    commit(stage, project)
+    commit(stage, project, "release/1", "b")
+    bodies = arrived(receiver, "push")
+    assert [b["ref"] for b in bodies] == ["refs/heads/release/1"]
 
 
 def test_pipelines_tell_each_state_with_their_jobs(stage: Stage, receiver: Receiver) -> None:
