@@ -12,7 +12,7 @@ from datetime import datetime
 
 from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.image import Source, Unresolved, affected, resolve
-from flowmaster_delivery.flows.promotion import candidate_of, evaluate
+from flowmaster_delivery.flows.promotion import candidate_of, evaluate, running_digest
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.flows.telling import ci_failed, second_writer, tell_news, unversioned
 from flowmaster_delivery.model.catalog import Catalog, Environment, Repository, Service
@@ -191,8 +191,22 @@ def _candidate_orders(source: Source, reading: Reading, now: datetime) -> list[R
     services = reading.catalog.services_of(source.repository.name)
     if not services:
         return []
-    remember_release(source, services, reading, now)
-    return [orders.candidate(source, [service.name for service in services])]
+    release = remember_release(source, services, reading, now)
+    names = [service.name for service in services]
+    return [orders.candidate(source, names, changed_by(release, names, source, reading))]
+
+
+def changed_by(
+    release: ReleaseSeen, names: Iterable[str], source: Source, reading: Reading
+) -> list[str]:
+    """The services that do not run their digest of the release in the environment yet."""
+    environment = source.environment.name
+    return [
+        name
+        for name in names
+        if name not in release.images
+        or running_digest(name, environment, reading) != release.images[name]
+    ]
 
 
 def remember_release(

@@ -39,9 +39,12 @@ def delivery(source: Source, all_the_way: Iterable[str], admission_only: Iterabl
     return _order(source, assets, purpose="delivery", ship=True, occasion=occasion)
 
 
-def candidate(source: Source, services: Iterable[str]) -> RunOrder:
-    """A tag makes a candidate: image and prognosis for every service of the repository."""
-    assets = [(service, chapter) for service in services for chapter in ADMISSION]
+def candidate(source: Source, services: Iterable[str], changed: Iterable[str]) -> RunOrder:
+    """A tag makes a candidate: every service gets its version, those that change a prognosis."""
+    assets = [
+        *((service, "image") for service in services),
+        *((service, "promotion") for service in changed),
+    ]
     return _order(source, assets, purpose="candidate", ship=False, occasion=_occasion(source))
 
 
