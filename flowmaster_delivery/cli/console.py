@@ -75,6 +75,7 @@ def print_reasons(console: Console, reasons: Iterable[Mapping[str, Any]]) -> Non
         line = Text("  ✗ ", style="red")
         line.append(f"{check}: ", style="bold")
         line.append(message, style="default")
-        console.print(line)
+        console.print(line, soft_wrap=True)
         if any(services):
-            console.print(Text(f"      {name_some(filter(None, services))}", style="dim"))
+            named = Text(f"      {name_some(filter(None, services))}", style="dim")
+            console.print(named, soft_wrap=True)

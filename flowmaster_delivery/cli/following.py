@@ -22,7 +22,7 @@ WORDS = {
     "QUEUED": "waits in the queue",
     "NOT_STARTED": "is being prepared",
     "STARTING": "starts",
-    "STARTED": "runs",
+    "STARTED": "is under way",
     "CANCELING": "is being called off",
     "CANCELED": "was called off",
     "SUCCESS": "ended well",
@@ -80,7 +80,7 @@ def _look(session: Session, server: Server, run_id: str) -> Run:
 
 def _tell(run: Run, said: set[str], console: Console) -> None:
     state = f"the run {WORDS.get(run['state'], run['state'])}"
-    if state not in said:
+    if state not in said and not run["finished"]:
         said.add(state)
         console.print(f"[dim]{state}[/dim]")
     for step, became in run["steps"].items():

@@ -54,8 +54,8 @@ def demo(session: Session, exit_: bool, home: Path | None, port: int) -> None:
 
 
 def _live(platform: Platform, narrator: Narrator) -> None:
-    stage = Stage(platform, narrator, platform.sandbox or {})
-    Story(stage, load_catalog(None, platform.settings.overlay)).live()
+    catalog = load_catalog(None, platform.settings.overlay)
+    Story(Stage(platform, narrator, catalog, platform.sandbox or {})).live()
     words = f"\nThe story went as told, in {narrator.seconds:.0f} s."
     narrator.console.print(Text(words, style="bold green"))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from flowmaster_delivery.cli.demo.narrator import expect
 from flowmaster_delivery.cli.demo.people import Person, Project
 from flowmaster_delivery.cli.demo.stage import Stage
-from flowmaster_delivery.model.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,6 @@ class Release:
     """What is released: services of one repository, under a version, written by one author."""
 
     stage: Stage
-    catalog: Catalog
     repository: str
     version: str
     services: Sequence[str]
@@ -24,14 +22,14 @@ class Release:
 
     @property
     def project(self) -> Project:
-        return Project(self.catalog.repository(self.repository).project)
+        return Project(self.stage.catalog.repository(self.repository).project)
 
     def push(self, message: str) -> str:
         """Change every service and push to develop; the commit."""
         clone = self.author.clone(self.project.path, "develop")
         files = {}
         for name in self.services:
-            folder = self.catalog.service(name).path.strip("./")
+            folder = self.stage.catalog.service(name).path.strip("./")
             path = f"{folder}/src/main.py".lstrip("/")
             files[path] = f"# {message} ({self.version})"
         clone.change(files)
@@ -46,7 +44,7 @@ class Release:
         stage = self.stage
         stage.wait_for_run(environment=environment, commit=commit)
         after = stage.digests(environment)
-        own = {service.name for service in self.catalog.services_of(self.repository)}
+        own = {service.name for service in self.stage.catalog.services_of(self.repository)}
         moved = {name for name in own if after[name] != before[name]}
         expect(
             moved == set(self.services),

@@ -13,6 +13,7 @@ from flowmaster_delivery.cli.demo.people import Person
 from flowmaster_delivery.cli.root import main
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.cli.up.platform import Platform
+from flowmaster_delivery.model.catalog import Catalog
 
 PATIENCE = 180.0
 """Seconds after which something that should have happened is given up: a slow machine's."""
@@ -25,6 +26,7 @@ class Stage:
 
     platform: Platform
     narrator: Narrator
+    catalog: Catalog
     told: Mapping[str, Any]
     """The sandbox's addresses."""
 
@@ -85,9 +87,17 @@ class Stage:
         self.narrator.say("the run that this led to:", run["url"])
         return run
 
+    def refusal(self, version: str) -> dict[str, str]:
+        """Gate to its words, of all that closed the newest promotion of a version."""
+        server = self.session.server()
+        newest = server.get("/api/runs", {"version": version, "purpose": "promotion"})[0]
+        reasons = server.get(f"/api/runs/{newest['run']}")["reasons"]
+        return {reason["check"]: reason["message"] for reason in reasons}
+
     def answers(self, environment: str, service: str) -> bool:
         """Whether a service answers at its public address."""
-        url = f"{str(self.told['services_url']).rstrip('/')}/{environment}/{service}/health"
+        path = self.catalog.service(service).health_path
+        url = f"{self.catalog.environment(environment).base_url}/{service}{path}"
         try:
             return httpx.get(url, timeout=5, trust_env=False).status_code == 200
         except httpx.HTTPError:

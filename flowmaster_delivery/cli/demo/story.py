@@ -9,7 +9,6 @@ from dataclasses import replace
 from flowmaster_delivery.cli.demo.narrator import Aside, StoryBroken, expect, wait_for
 from flowmaster_delivery.cli.demo.release import Release
 from flowmaster_delivery.cli.demo.stage import Stage, closed_gates
-from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import DeliveryError
 
 CHANGED = ("notification", "process-design", "ai-agent")
@@ -24,16 +23,17 @@ LAST_WORDS = "Error: Cannot find module './dxg/runtime'"
 class Story:
     """Each step is a method; they are lived in the order of `steps`."""
 
-    def __init__(self, stage: Stage, catalog: Catalog) -> None:
+    def __init__(self, stage: Stage) -> None:
         self.stage, self.tell = stage, stage.narrator
         self.dana, self.devi, self.sam, self.sofia = (
             stage.person(name) for name in ("dana", "devi", "sam", "sofia")
         )
-        platform, frontend = "flowmaster-platform", catalog.service(BROKEN).repository
-        self.release = Release(stage, catalog, platform, VERSION, CHANGED, self.dana)
+        platform = stage.catalog.service(CHANGED[0]).repository
+        frontend = stage.catalog.service(BROKEN).repository
+        self.release = Release(stage, platform, VERSION, CHANGED, self.dana)
         self.aside = Aside()
         behind = replace(stage, narrator=self.aside)
-        self.bad = Release(behind, catalog, frontend, VERSION, (BROKEN,), self.devi)
+        self.bad = Release(behind, frontend, VERSION, (BROKEN,), self.devi)
         self.beside = threading.Thread(target=self._release_frontend, name="second", daemon=True)
         self.fault: list[DeliveryError] = []
 
@@ -90,7 +90,7 @@ class Story:
     def refused(self) -> None:
         status = self.stage.flowmaster("promote", "production", VERSION, who=self.sam)
         expect(status == 1, f"promote should have been refused, but its status was {status}")
-        closed = closed_gates(self.stage.plan("production", VERSION), CHANGED)
+        closed = self.stage.refusal(VERSION)
         approvals = closed.get("approvals", "")
         expect("1 of 2" in approvals, f"approvals should be 1 of 2, but are: {approvals or 'met'}")
         if "soak" not in closed:
@@ -123,7 +123,7 @@ class Story:
             self.fault.append(error)
 
     def promoted(self) -> None:
-        self._open(VERSION, "flowmaster-platform", CHANGED)
+        self._open(VERSION, self.release.repository, CHANGED)
         words = ("--reason", "BPMN import for the spring release")
         self._must("promote", "production", f"flowmaster-platform@{VERSION}", *words)
         expect(
@@ -140,8 +140,14 @@ class Story:
     def fails(self) -> None:
         stage, before = self.stage, self.stage.digests("production")[BROKEN]
         namespace = "flowmaster-production"
-        stage.order_pods(namespace=namespace, workload=BROKEN, outcome="crash", message=LAST_WORDS)
-        self._open(VERSION, BROKEN, (BROKEN,))
+        self._open(VERSION, self.bad.repository, (BROKEN,))
+        stage.order_pods(
+            namespace=namespace,
+            workload=BROKEN,
+            image=f"*{stage.digests('staging')[BROKEN]}",
+            outcome="crash",
+            message=LAST_WORDS,
+        )
         status = stage.flowmaster(
             "promote", "production", f"{self.bad.repository}@{VERSION}", who=self.sam
         )

@@ -17,7 +17,7 @@ from flowmaster_delivery.settings import Secret, Settings
 def on_sandbox(settings: Settings, home: Home) -> Settings:
     """Settings that point at the sandbox which has told its addresses in this home."""
     told = sandbox_addresses(home)
-    overlay = home.write("overlay.yaml", _overlay(told))
+    overlay = home.write("overlay.yaml", _overlay(told, settings.catalog))
     return replace(
         settings,
         overlay=overlay,
@@ -51,14 +51,14 @@ def _secret(home: Home, name: str, value: str | None = None) -> Secret:
     return Secret(home.secret(name, value), name)
 
 
-def _overlay(told: dict[str, Any]) -> str:
+def _overlay(told: dict[str, Any], catalog: Path | None) -> str:
     """The sandbox's short durations, with every address on loopback. JSON is YAML too."""
     durations = read_documents([shipped("sandbox.yaml")]).data
     overlay = json.loads(json.dumps(durations, default=str))
     overlay["forge_url"] = told["gitlab_url"]
     overlay["registry_url"] = told["registry_url"]
     services = str(told["services_url"]).rstrip("/")
-    for name in load_catalog(None).environments:
+    for name in load_catalog(catalog).environments:
         entry = overlay.setdefault("environments", {}).setdefault(name, {})
         entry["base_url"] = f"{services}/{name}"
     return json.dumps(overlay, indent=2) + "\n"

@@ -48,8 +48,10 @@ class Ports:
         return f"{self.server_url}/webhooks/gitlab"
 
 
-def sandbox(folder: Path, ports: Ports) -> Part:
+def sandbox(folder: Path, ports: Ports, catalog: Path | None) -> Part:
+    """Seeded from the catalog; by default the one that came with the package."""
     command = [*OWN, "sandbox", "--data", str(folder), "--webhook-url", ports.webhook_url]
+    command += ["--catalog", str(catalog)] if catalog else []
     return Part("sandbox", command, (folder / "sandbox.json").exists)
 
 

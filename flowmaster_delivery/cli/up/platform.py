@@ -74,7 +74,7 @@ def _bring_up(
     own = replace(settings, home=home.folder, dagster_url=ports.ui_url, server_url=ports.server_url)
     processes.share(variables_of(own))
     if on_sandbox_:
-        sandbox = parts.sandbox(home.sandbox, ports)
+        sandbox = parts.sandbox(home.sandbox, ports, settings.catalog)
         steps.start(sandbox)
         processes.run("instance", parts.OPENING)
         steps.await_([sandbox])

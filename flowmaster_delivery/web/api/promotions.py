@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,11 +13,11 @@ from starlette.routing import Route
 from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.approval import find_release
 from flowmaster_delivery.flows.image import Source
+from flowmaster_delivery.flows.intake import changed_by
 from flowmaster_delivery.flows.overview import chosen_services
-from flowmaster_delivery.flows.promotion import running_digest
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import Malformed, Refused
-from flowmaster_delivery.model.promotion import ReleaseSeen
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
@@ -29,7 +30,7 @@ async def promote(request: Request) -> Response:
     """Launch the run that asks every gate and, where all are open, ships."""
     body = await parse(request, PromotionBody)
     run = await run_in_threadpool(_promote, request, body, office_of(request))
-    return as_json(_told(run), 202)
+    return as_json(_told(run, office_of(request).catalog), 202)
 
 
 def _promote(request: Request, body: PromotionBody, office: Office) -> LaunchedRun:
@@ -40,25 +41,13 @@ def _promote(request: Request, body: PromotionBody, office: Office) -> LaunchedR
     repository, release = find_release(body.version, office.catalog, office.ports)
     services = chosen_services(repository, dict.fromkeys(body.services), office.catalog)
     source = Source(environment, repository, release.commit, release.version, release.version)
-    names = _changed([service.name for service in services], release, source, office)
+    every = [service.name for service in services]
+    changed = changed_by(release, every, source, Reading(office.catalog, office.ports))
+    names = changed or every
     order = orders.promotion(source, names, reason=body.reason, partial=body.partial)
     with office.one_promotion_at_a_time:
         _refuse_second(order, office)
         return office.launcher.launch(order, asked_by)
-
-
-def _changed(
-    names: Sequence[str], release: ReleaseSeen, source: Source, office: Office
-) -> Sequence[str]:
-    """Those that do not run their digest of the release yet; all where none would change."""
-    reading = Reading(office.catalog, office.ports)
-    changed = [
-        name
-        for name in names
-        if name not in release.images
-        or running_digest(name, source.environment.name, reading) != release.images[name]
-    ]
-    return changed or names
 
 
 def _refuse_second(order: RunOrder, office: Office) -> None:
@@ -79,7 +68,7 @@ async def roll_back(request: Request) -> Response:
     """Launch the run that brings services back to a version or to what they ran before."""
     body = await parse(request, RollbackBody)
     run = await run_in_threadpool(_roll_back, request, body, office_of(request))
-    return as_json(_told(run), 202)
+    return as_json(_told(run, office_of(request).catalog), 202)
 
 
 def _roll_back(request: Request, body: RollbackBody, office: Office) -> LaunchedRun:
@@ -132,7 +121,7 @@ async def list_runs(request: Request) -> Response:
         raise Malformed(f"runs are sought by {', '.join(SOUGHT_BY)}, one at least")
     tags = {SOUGHT_BY[name]: value for name, value in query.items()}
     runs = await run_in_threadpool(office_of(request).launcher.runs, tags)
-    return as_json([_told(run) for run in runs])
+    return as_json([_told(run, office_of(request).catalog) for run in runs])
 
 
 async def run_of(request: Request) -> Response:
@@ -144,17 +133,29 @@ async def run_of(request: Request) -> Response:
 def _run(run_id: str, office: Office) -> dict[str, object]:
     run = office.launcher.run(run_id)
     following = office.launcher.find(f"ship:{run.id}") if run.state == "SUCCESS" else None
-    return {**_told(run), "next": _told(following) if following else None}
+    catalog = office.catalog
+    return {**_told(run, catalog), "next": _told(following, catalog) if following else None}
 
 
-def _told(run: LaunchedRun) -> dict[str, object]:
+def _told(run: LaunchedRun, catalog: Catalog) -> dict[str, object]:
+    """Dagster writes `_` for every `-` in a step: services get their own names back."""
+    named = {name.replace("-", "_"): name for name in catalog.services}
+
+    def own(name: str) -> str:
+        return named.get(name, name)
+
     return {
         "run": run.id,
         "state": run.state,
         "finished": run.finished,
         "url": run.url,
-        "reasons": run.reasons,
-        "steps": run.steps,
+        "reasons": [replace(reason, service=own(reason.service)) for reason in run.reasons],
+        "steps": {
+            f"{own(service)}{slash}{chapter}": state
+            for service, slash, chapter, state in (
+                (*step.partition("/"), state) for step, state in run.steps.items()
+            )
+        },
     }
 
 
