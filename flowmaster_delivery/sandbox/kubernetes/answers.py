@@ -23,6 +23,7 @@ from flowmaster_delivery.sandbox.kubernetes.requests import (
     read_body,
     read_json,
     wants_table,
+    writer,
 )
 from flowmaster_delivery.sandbox.kubernetes.resources import Resources
 from flowmaster_delivery.sandbox.kubernetes.selectors import as_text
@@ -148,16 +149,18 @@ class Answers:
             yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
     async def _create(self, request: Request, asked: Target) -> Response:
-        item = _checked(asked, await read_json(request))
-        dry_run = is_dry_run(request.query_params)
-        return as_json(self._resources.create(asked.kind, item, dry_run=dry_run), 201)
+        return self._created(request, asked, await read_json(request))
+
+    def _created(self, request: Request, asked: Target, body: Any) -> Response:
+        item, dry_run = _checked(asked, body), is_dry_run(request.query_params)
+        manager = writer(request)
+        made = self._resources.create(asked.kind, item, manager=manager, dry_run=dry_run)
+        return as_json(made, 201)
 
     async def _put(self, request: Request, asked: Target) -> Response:
         body = await read_json(request)
         if asked.kind.is_lock and not self._store.find(asked.kind, asked.namespace, asked.name):
-            item = _checked(asked, body)
-            dry_run = is_dry_run(request.query_params)
-            return as_json(self._resources.create(asked.kind, item, dry_run=dry_run), 201)
+            return self._created(request, asked, body)
         return as_json(self._written(request, asked, body))
 
     async def _patch(self, request: Request, asked: Target) -> Response:
@@ -184,7 +187,8 @@ class Answers:
             raise bad_request(f"{words} ({asked.name})")
         if asked.subresource == "status":
             return self._resources.update_status(asked.kind, item, dry_run=dry_run)
-        return self._resources.update(asked.kind, item, dry_run=dry_run)
+        manager = writer(request)
+        return self._resources.update(asked.kind, item, manager=manager, dry_run=dry_run)
 
     def _write_scale(self, asked: Target, scale: Any, *, dry_run: bool) -> Object:
         current = self._store.get(asked.kind, asked.namespace, asked.name)

@@ -106,6 +106,12 @@ def wants_table(request: Request) -> str:
     return request.query_params.get("includeObject", "Metadata")
 
 
+def writer(request: Request) -> str:
+    """Whom changed fields are noted for: `fieldManager`, else the program of the user agent."""
+    agent = request.headers.get("user-agent", "").partition("/")[0]
+    return request.query_params.get("fieldManager", "") or agent or "unknown"
+
+
 async def read_body(request: Request) -> bytes:
     """The body; raise 413 where it is larger than the limit."""
     chunks, size = [], 0

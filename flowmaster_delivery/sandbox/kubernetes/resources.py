@@ -22,6 +22,7 @@ from flowmaster_delivery.sandbox.kubernetes.kinds import (
     name_of,
     namespace_of,
 )
+from flowmaster_delivery.sandbox.kubernetes.ownership import managed_fields
 from flowmaster_delivery.sandbox.kubernetes.statuses import (
     ApiError,
     bad_request,
@@ -36,7 +37,14 @@ Clock = Callable[[], datetime]
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' own for generated names: no vowels, so no words."""
 
-KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+KEPT = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "managedFields",
+)
 """Metadata that only the server writes."""
 
 
@@ -65,7 +73,9 @@ class Resources:
         self.clock = clock
         self._addresses = 0
 
-    def create(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:
+    def create(
+        self, kind: Kind, item: Object, *, manager: str = "", dry_run: bool = False
+    ) -> Object:
         """Store a new object. Raise 404 (its namespace), 409 (its name) or 422 (its content)."""
         item = _readable(kind, item)
         metadata = item["metadata"]
@@ -74,12 +84,15 @@ class Resources:
         validate(kind, item)
         if kind.namespaced and not self.store.find(NAMESPACES, "", namespace_of(item)):
             raise not_found(NAMESPACES, namespace_of(item))
-        for field in ("resourceVersion", "deletionTimestamp", "selfLink"):
+        for field in ("resourceVersion", "deletionTimestamp", "selfLink", "managedFields"):
             metadata.pop(field, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = timestamp(self.clock())
         if kind.is_generational:
             metadata["generation"] = 1
+        if manager:
+            moment = metadata["creationTimestamp"]
+            metadata["managedFields"] = managed_fields(None, item, manager, moment)
         self._complete(kind, item)
         if dry_run:
             if self.store.find(kind, namespace_of(item), name_of(item)):
@@ -87,8 +100,13 @@ class Resources:
             return item
         return self.store.create(kind, item)
 
-    def update(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:
-        """Replace an object except its status; a resource version in it must be the newest."""
+    def update(
+        self, kind: Kind, item: Object, *, manager: str = "", dry_run: bool = False
+    ) -> Object:
+        """Replace an object except its status; a resource version in it must be the newest.
+
+        `manager` is the writer that fields are noted for; the controllers leave no note.
+        """
         item = _readable(kind, item)
         previous = self._current(kind, item)
         expected = item["metadata"].pop("resourceVersion", None)
@@ -98,6 +116,9 @@ class Resources:
         validate(kind, item, previous)
         if kind.is_generational and _counts(kind, item, previous):
             item["metadata"]["generation"] = previous["metadata"]["generation"] + 1
+        if manager:
+            moment = timestamp(self.clock())
+            item["metadata"]["managedFields"] = managed_fields(previous, item, manager, moment)
         return self._replace(kind, item, previous, expected, dry_run=dry_run)
 
     def update_status(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:
