@@ -5,6 +5,8 @@ Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are 
 
 from __future__ import annotations
 
+from threading import Lock
+
 from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
 
 from flowmaster_delivery.adapters.dagster_history import (
@@ -13,8 +15,8 @@ from flowmaster_delivery.adapters.dagster_history import (
     read_record,
     sealed_metadata,
 )
-from flowmaster_delivery.model.catalog import Catalog
-from flowmaster_delivery.ports import ClusterOf, History, Notifier, Ports, Record
+from flowmaster_delivery.model.catalog import Catalog, Environment
+from flowmaster_delivery.ports import Cluster, ClusterOf, History, Notifier, Ports, Record
 from flowmaster_delivery.settings import Settings
 
 
@@ -68,10 +70,21 @@ def history_on(instance: DagsterInstance, settings: Settings) -> History:
 
 
 def clusters(settings: Settings, catalog: Catalog) -> ClusterOf:
-    """One door per environment, opened at first use and shared by all threads."""
-    from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
+    """One door per environment, opened at first use and shared by all threads.
 
-    return KubernetesClusters(settings.kubeconfig, catalog.services.values())
+    The client library is imported then too: runs that touch no cluster start a second earlier.
+    """
+    guard, opened = Lock(), list[ClusterOf]()
+
+    def cluster_of(environment: Environment) -> Cluster:
+        from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
+
+        with guard:
+            if not opened:
+                opened.append(KubernetesClusters(settings.kubeconfig, catalog.services.values()))
+        return opened[0](environment)
+
+    return cluster_of
 
 
 def notifier(settings: Settings) -> Notifier:
