@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import merges, show_merge_requests
-from flowmaster_delivery.sandbox.gitlab.api_merge_requests import ONE, one_of
-from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
+from flowmaster_delivery.sandbox.gitlab.answers import (
     NO_CONTENT,
     Answer,
     ApiError,
-    Call,
-    Routes,
     missing,
     unauthorized,
 )
+from flowmaster_delivery.sandbox.gitlab.api_merge_requests import ONE, one_of
+from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     MAINTAINER,

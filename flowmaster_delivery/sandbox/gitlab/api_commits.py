@@ -11,15 +11,9 @@ from flowmaster_delivery.sandbox.gitlab.access import (
     RefChange,
     may_push_branch,
 )
+from flowmaster_delivery.sandbox.gitlab.answers import Answer, ApiError, bad, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    Answer,
-    ApiError,
-    Call,
-    Routes,
-    bad,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, REPORTER, ZEROS
 from flowmaster_delivery.sandbox.gitlab.state import Project

@@ -5,17 +5,10 @@ from __future__ import annotations
 import re
 
 from flowmaster_delivery.sandbox.gitlab import show_delivery, show_merge_requests
+from flowmaster_delivery.sandbox.gitlab.answers import NO_CONTENT, Answer, ApiError, bad, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import deployment_body
-from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
-    Answer,
-    ApiError,
-    Call,
-    Routes,
-    bad,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     REPORTER,

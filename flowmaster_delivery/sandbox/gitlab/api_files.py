@@ -5,15 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from flowmaster_delivery.sandbox.gitlab.answers import NO_CONTENT, Answer, missing
 from flowmaster_delivery.sandbox.gitlab.api_commits import create_commit
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
-    Answer,
-    Call,
-    Routes,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import REPORTER
 from flowmaster_delivery.sandbox.gitlab.state import Project
 

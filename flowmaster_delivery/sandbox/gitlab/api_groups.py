@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import show
-from flowmaster_delivery.sandbox.gitlab.http import (
+from flowmaster_delivery.sandbox.gitlab.answers import (
     NO_CONTENT,
     Answer,
     ApiError,
-    Call,
-    Routes,
     bad,
     forbidden,
     missing,
 )
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import MAINTAINER, OWNER
 from flowmaster_delivery.sandbox.gitlab.state import Group, Member, Project
 

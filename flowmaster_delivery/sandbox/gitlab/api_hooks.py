@@ -8,16 +8,9 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flowmaster_delivery.sandbox.gitlab import show_delivery
+from flowmaster_delivery.sandbox.gitlab.answers import NO_CONTENT, Answer, ApiError, bad, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
-    Answer,
-    ApiError,
-    Call,
-    Routes,
-    bad,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import (
     HOOK_TRIGGERS,
     MAINTAINER,

@@ -12,14 +12,9 @@ from flowmaster_delivery.sandbox.gitlab import (
     show_delivery,
     show_merge_requests,
 )
+from flowmaster_delivery.sandbox.gitlab.answers import Answer, forbidden, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    Answer,
-    Call,
-    Routes,
-    forbidden,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.merging import MergeOrder
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import (

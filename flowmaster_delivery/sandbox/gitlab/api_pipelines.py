@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import pipelines, show_delivery
 from flowmaster_delivery.sandbox.gitlab.access import may_push_branch
-from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
+from flowmaster_delivery.sandbox.gitlab.answers import (
     NO_CONTENT,
     Answer,
     ApiError,
-    Call,
-    Routes,
     bad,
     forbidden,
     missing,
 )
+from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     MAINTAINER,

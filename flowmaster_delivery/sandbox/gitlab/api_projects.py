@@ -6,14 +6,8 @@ from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab import show
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
-from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
-    Answer,
-    Call,
-    Routes,
-    forbidden,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.answers import NO_CONTENT, Answer, forbidden, missing
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,

@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab import show
+from flowmaster_delivery.sandbox.gitlab.answers import NO_CONTENT, Answer, bad, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    NO_CONTENT,
-    Answer,
-    Call,
-    Routes,
-    bad,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     MAINTAINER,

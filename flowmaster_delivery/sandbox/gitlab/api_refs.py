@@ -13,18 +13,17 @@ from flowmaster_delivery.sandbox.gitlab.access import (
     may_push_branch,
     protections,
 )
-from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.git_records import Ref
-from flowmaster_delivery.sandbox.gitlab.http import (
+from flowmaster_delivery.sandbox.gitlab.answers import (
     NO_CONTENT,
     Answer,
     ApiError,
-    Call,
-    Routes,
     bad,
     forbidden,
     missing,
 )
+from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
+from flowmaster_delivery.sandbox.gitlab.git_records import Ref
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, MAINTAINER, REPORTER, ZEROS
 from flowmaster_delivery.sandbox.gitlab.state import Project

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import show_delivery
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
+from flowmaster_delivery.sandbox.gitlab.answers import Answer, ApiError, bad, missing
 from flowmaster_delivery.sandbox.gitlab.api_projects import project_of
-from flowmaster_delivery.sandbox.gitlab.http import (
-    Answer,
-    ApiError,
-    Call,
-    Routes,
-    bad,
-    missing,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import show
-from flowmaster_delivery.sandbox.gitlab.http import (
+from flowmaster_delivery.sandbox.gitlab.answers import (
     NO_CONTENT,
     Answer,
     ApiError,
-    Call,
-    Routes,
     missing,
     unauthorized,
 )
+from flowmaster_delivery.sandbox.gitlab.http import Call, Routes
 from flowmaster_delivery.sandbox.gitlab.state import User
 
 routes = Routes()

@@ -6,8 +6,8 @@ many of whom, and authors are excluded unless the project lets them.
 
 from __future__ import annotations
 
+from flowmaster_delivery.sandbox.gitlab.answers import bad
 from flowmaster_delivery.sandbox.gitlab.git_records import Commit
-from flowmaster_delivery.sandbox.gitlab.http import bad
 from flowmaster_delivery.sandbox.gitlab.records import (
     DEVELOPER,
     ApprovalRule,

@@ -7,59 +7,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode
 
-if TYPE_CHECKING:
-    from flowmaster_delivery.sandbox.gitlab.state import User
-    from flowmaster_delivery.sandbox.gitlab.world import World
+from flowmaster_delivery.sandbox.gitlab.answers import (
+    Answer,
+    ApiError,
+    bad,
+    forbidden,
+    no_route,
+    unauthorized,
+)
+from flowmaster_delivery.sandbox.gitlab.state import User
+from flowmaster_delivery.sandbox.gitlab.world import World
 
 T = TypeVar("T")
 MAX_PER_PAGE = 100
 COUNTED_UP_TO = 10_000
 """Above so many records GitLab tells no total."""
-
-
-class ApiError(Exception):
-    """An answer that is no success: status and body."""
-
-    def __init__(self, status: int, body: object) -> None:
-        super().__init__(f"{status}: {body}")
-        self.status = status
-        self.body = body
-
-
-def missing(what: str) -> ApiError:
-    """404, in GitLab's words: `404 Project Not Found`."""
-    return ApiError(404, {"message": f"404 {what} Not Found"})
-
-
-def no_route() -> ApiError:
-    return ApiError(404, {"error": "404 Not Found"})
-
-
-def forbidden() -> ApiError:
-    return ApiError(403, {"message": "403 Forbidden"})
-
-
-def unauthorized() -> ApiError:
-    return ApiError(401, {"message": "401 Unauthorized"})
-
-
-def bad(message: object, status: int = 400) -> ApiError:
-    return ApiError(status, {"message": message})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, headers and a body: JSON unless it is bytes."""
-
-    body: object = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-NO_CONTENT = Answer(b"", 204)
 
 
 @dataclass(slots=True)

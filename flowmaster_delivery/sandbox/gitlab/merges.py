@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from flowmaster_delivery.sandbox.gitlab import pipelines
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
+from flowmaster_delivery.sandbox.gitlab.answers import bad, missing, unauthorized
 from flowmaster_delivery.sandbox.gitlab.approvals import check_sha, may_approve, unmet_rules
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import merge_request_body
-from flowmaster_delivery.sandbox.gitlab.http import bad, missing, unauthorized
 from flowmaster_delivery.sandbox.gitlab.records import (
     ApprovalGiven,
     MergeRequest,

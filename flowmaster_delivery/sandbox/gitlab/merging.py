@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowmaster_delivery.sandbox.gitlab.access import RefChange, may_merge_into
+from flowmaster_delivery.sandbox.gitlab.answers import bad, unauthorized
 from flowmaster_delivery.sandbox.gitlab.approvals import check_sha
-from flowmaster_delivery.sandbox.gitlab.http import bad, unauthorized
 from flowmaster_delivery.sandbox.gitlab.merges import (
     announce,
     merge_status,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from flowmaster_delivery.sandbox.gitlab.http import Answer
+from flowmaster_delivery.sandbox.gitlab.answers import Answer
 from flowmaster_delivery.sandbox.gitlab.state import Project
 from flowmaster_delivery.sandbox.gitlab.world import World
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowmaster_delivery.sandbox.gitlab.http import ApiError
+from flowmaster_delivery.sandbox.gitlab.answers import ApiError
 from flowmaster_delivery.sandbox.gitlab.state import Token
 
 READING = ("GET", "HEAD")

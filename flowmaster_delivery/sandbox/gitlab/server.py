@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.gitlab import pages, pipelines, scopes, smart_http
+from flowmaster_delivery.sandbox.gitlab.answers import Answer, ApiError, no_route, unauthorized
 from flowmaster_delivery.sandbox.gitlab.api_approvals import routes as approval_routes
 from flowmaster_delivery.sandbox.gitlab.api_commits import routes as commit_routes
 from flowmaster_delivery.sandbox.gitlab.api_deployments import routes as deployment_routes
@@ -36,16 +37,7 @@ from flowmaster_delivery.sandbox.gitlab.api_refs import routes as ref_routes
 from flowmaster_delivery.sandbox.gitlab.api_releases import routes as release_routes
 from flowmaster_delivery.sandbox.gitlab.api_users import routes as user_routes
 from flowmaster_delivery.sandbox.gitlab.git_program import GitError
-from flowmaster_delivery.sandbox.gitlab.http import (
-    Answer,
-    ApiError,
-    Call,
-    Handler,
-    Routes,
-    no_route,
-    read_params,
-    unauthorized,
-)
+from flowmaster_delivery.sandbox.gitlab.http import Call, Handler, Routes, read_params
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import now
 from flowmaster_delivery.sandbox.gitlab.smart_http import GitRequest

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from flowmaster_delivery.sandbox.gitlab import access
 from flowmaster_delivery.sandbox.gitlab.access import RefChange
+from flowmaster_delivery.sandbox.gitlab.answers import Answer, bad
 from flowmaster_delivery.sandbox.gitlab.git_program import git_environment, git_program
-from flowmaster_delivery.sandbox.gitlab.http import Answer, bad
 from flowmaster_delivery.sandbox.gitlab.records import DEVELOPER, REPORTER
 from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World

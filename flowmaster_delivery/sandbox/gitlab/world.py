@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from flowmaster_delivery.sandbox.gitlab.access import protections
+from flowmaster_delivery.sandbox.gitlab.answers import (
+    ApiError,
+    bad,
+    forbidden,
+    missing,
+    unauthorized,
+)
 from flowmaster_delivery.sandbox.gitlab.ci import Ci
 from flowmaster_delivery.sandbox.gitlab.git_records import Person
-from flowmaster_delivery.sandbox.gitlab.http import ApiError, bad, forbidden, missing, unauthorized
 from flowmaster_delivery.sandbox.gitlab.records import MAINTAINER, OWNER, ProtectedRef
 from flowmaster_delivery.sandbox.gitlab.repository import GitRepository
 from flowmaster_delivery.sandbox.gitlab.state import Group, Member, Project, State, User

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flowmaster_delivery.sandbox.gitlab.http import ApiError
+from flowmaster_delivery.sandbox.gitlab.answers import ApiError
 from flowmaster_delivery.sandbox.gitlab.smart_http import (
     LONGEST_BODY,
     GitRequest,
