@@ -55,6 +55,9 @@ class Forge(Protocol):
         One request per different parent folder, whatever the number of paths.
         """
 
+    def files(self, repository: Repository, commit: str, folder: str) -> Mapping[str, bytes]:
+        """Every file below a folder by its path within it; Malformed where there are too many."""
+
     def commit(self, repository: Repository, commit: str) -> Commit:
         """Raise NotFound where GitLab has no such commit."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flowmaster_delivery.flows.goal import Done, Pace
+from flowmaster_delivery.flows.kustomization import build
+from flowmaster_delivery.flows.waiting import LEASE_SECONDS
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
-from flowmaster_delivery.model.errors import Refused
-from flowmaster_delivery.model.rollout import DeploymentRecord
+from flowmaster_delivery.model.errors import DeliveryError, Transient
+from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Phase, Progress
 from flowmaster_delivery.ports import Ports
 
 
@@ -17,5 +21,21 @@ def apply_folder(
     ports: Ports,
     pace: Pace,
 ) -> Done:
-    """Apply the service's folder at the candidate's commit."""
-    raise Refused(f"{service.name} is of kind manifests, which cannot be rolled out yet")
+    """Apply the service's folder as it is at the candidate's commit. Safe to repeat: what is as it
+    shall be is left alone, and nothing is ever deleted."""
+    repository = catalog.repository(service.repository)
+    files = ports.forge.files(repository, draft.commit, service.path)
+    manifests = build(files, environment.namespace)
+    cluster = ports.cluster(environment)
+    lease = cluster.acquire(service.name, draft.run_id, preempt=False, ttl=6 * LEASE_SECONDS)
+    pace.on_progress(Progress(Phase.WAITING, f"{len(manifests)} manifests are being applied"))
+    try:
+        changed = cluster.apply(manifests)
+    except Transient as error:
+        said = f"some manifests may have been applied, run it again: {error}"
+        return Done(Outcome.ERROR, said, token=lease.token)
+    finally:
+        with suppress(DeliveryError):
+            cluster.release(lease)
+    said = f"changed {', '.join(changed)}" if changed else "everything was as it shall be"
+    return Done(Outcome.SUCCESS, said, token=lease.token, changed=bool(changed))

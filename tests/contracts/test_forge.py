@@ -122,6 +122,16 @@ def forge(stage: Stage, heard: list[tuple[str, str]]) -> Iterator[GitLabForge]:
     forge.close()
 
 
+def test_the_files_of_a_folder_come_with_their_contents(work: Work, forge: GitLabForge) -> None:
+    made = work.files(
+        "develop", {"ops/a.yaml": "a: ü\n", "ops/sub/b.yaml": "", "x": "1"}, "m", "root"
+    )
+    found = forge.files(work.repository, made, "ops")
+    assert found == {"a.yaml": "a: ü\n".encode(), "sub/b.yaml": b""}
+    with pytest.raises(NotFound):
+        forge.files(work.repository, made, "absent")
+
+
 def test_refs_are_those_of_git_with_annotated_tags_peeled(work: Work, forge: GitLabForge) -> None:
     later = work.commit("develop", "README.md")
     work.tag("v1.0.0", "main", "annotated")

@@ -108,6 +108,15 @@ class FakeForge:
         tree = self.trees_at[commit]
         return {path: tree.get(path) for path in paths}
 
+    def files(self, repository: Repository, commit: str, folder: str) -> Mapping[str, bytes]:
+        self._called("files", repository)
+        prefix = f"{folder.strip('/')}/"
+        return {
+            path.removeprefix(prefix): content.encode()
+            for path, content in self.trees_at[commit].items()
+            if path.startswith(prefix)
+        }
+
     def commit(self, repository: Repository, commit: str) -> Commit:
         self._called("commit", repository)
         if commit not in self.trees_at:

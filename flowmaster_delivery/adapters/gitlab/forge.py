@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from flowmaster_delivery.adapters.gitlab import code, deployments, merge_requests, people
+from flowmaster_delivery.adapters.gitlab import code, deployments, files, merge_requests, people
 from flowmaster_delivery.adapters.gitlab.client import Client, project_path
 from flowmaster_delivery.adapters.gitlab.git_refs import GitRefs
 from flowmaster_delivery.adapters.gitlab.shapes import JobShape, PipelineShape
@@ -76,6 +76,9 @@ class GitLabForge:
         self, repository: Repository, commit: str, paths: Iterable[str]
     ) -> Mapping[str, str | None]:
         return code.trees(self._client, repository.project, commit, paths)
+
+    def files(self, repository: Repository, commit: str, folder: str) -> Mapping[str, bytes]:
+        return files.below(self._client, repository.project, commit, folder)
 
     def commit(self, repository: Repository, commit: str) -> Commit:
         return code.commit(self._client, repository.project, commit)
