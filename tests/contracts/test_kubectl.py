@@ -200,6 +200,29 @@ def test_what_one_may_do_and_who_one_is(kubectl: Kubectl) -> None:
     assert "sandbox" in kubectl("version")
 
 
+def test_create_without_a_manifest(kubectl: Kubectl) -> None:
+    """Here kubectl speaks protobuf."""
+    kubectl("create", "namespace", "made")
+    kubectl("create", "deployment", "api", "-n=made", "--image=shop/api:1", "--port=80", "-r=2")
+    kubectl("create", "configmap", "settings", "-n=made", "--from-literal=a=b")
+    kubectl("create", "secret", "generic", "keys", "-n=made", "--from-literal=a=hidden")
+    kubectl("create", "job", "once", "-n=made", "--image=shop/once:1", "--", "migrate", "up")
+    kubectl("create", "service", "clusterip", "api", "-n=made", "--tcp=80:8080")
+    kubectl("rollout", "status", "deployment/api", "-n=made", "--timeout=20s")
+    kubectl("wait", "--for=condition=complete", "job/once", "-n=made", "--timeout=20s")
+    spec = kubectl.json("get", "deployment", "api", "-n=made")["spec"]
+    assert (spec["replicas"], spec["selector"]) == (2, {"matchLabels": {"app": "api"}})
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    assert kubectl.json("get", "configmap", "settings", "-n=made")["data"] == {"a": "b"}
+    assert kubectl.json("get", "secret", "keys", "-n=made")["data"] == {"a": "aGlkZGVu"}
+    (port,) = kubectl.json("get", "service", "api", "-n=made")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, 8080)
+    job = kubectl.json("get", "job", "once", "-n=made")["spec"]["template"]["spec"]
+    assert job["containers"][0]["command"] == ["migrate", "up"]
+    kubectl("delete", "namespace", "made", "--timeout=20s")
+
+
 def test_server_side_apply_is_said_not_to_be_there(kubectl: Kubectl) -> None:
     refused = kubectl.run("apply", "--server-side", "-f", "-", stdin=json.dumps(deployment("ssa")))
     assert refused.returncode != 0

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from flowmaster_delivery.sandbox.kubernetes.kinds import BY_PATH, Kind
+from flowmaster_delivery.sandbox.kubernetes.protobuf import read_object
 from flowmaster_delivery.sandbox.kubernetes.selectors import field_selector, label_selector
 from flowmaster_delivery.sandbox.kubernetes.statuses import (
     ApiError,
@@ -125,18 +126,20 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_json(request: Request) -> Any:
-    """The JSON body, None where there is none. Raise 415 for other formats, 400 for bad JSON."""
+    """The body's object, None where there is none. Raise 415 for other formats, 400 for faults."""
     body = await read_body(request)
     if not body:
         return None
     kind = content_type(request)
-    if kind == PROTOBUF or (kind and "json" not in kind):
-        words = "the body of the request was in an unknown format - accepted media types include: "
-        raise ApiError(415, "UnsupportedMediaType", words + "application/json")
     try:
-        return json.loads(body)
+        if kind == PROTOBUF:
+            return read_object(body)
+        if not kind or "json" in kind:
+            return json.loads(body)
     except ValueError as error:
-        raise bad_request(f"the body is no JSON: {error}") from error
+        raise bad_request(f"the body cannot be read as {kind or 'JSON'}: {error}") from error
+    words = "the body of the request was in an unknown format - accepted media types include: "
+    raise ApiError(415, "UnsupportedMediaType", words + f"application/json, {PROTOBUF}")
 
 
 def content_type(request: Request) -> str:

@@ -366,7 +366,14 @@ def test_access_is_reviewed_in_json_and_in_protobuf(api: Api) -> None:
     assert api("POST", path, {"spec": {}}).json()["status"]["allowed"]
     protobuf = "application/vnd.kubernetes.protobuf"
     assert api("POST", path, {}, content_type=protobuf).json()["status"]["allowed"]
-    assert refusal(api("POST", MAPS, {}, content_type=protobuf))[0] == 415
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("application/xml", 415), ("application/vnd.kubernetes.protobuf", 400), ("text/json", 201)],
+)
+def test_a_body_is_read_by_its_type(api: Api, kind: str, code: int) -> None:
+    assert api("POST", MAPS, {"metadata": {"name": "a"}}, content_type=kind).status_code == code
 
 
 def test_the_proxy_answers_for_the_pod(lab: Lab, client_of: Callable[..., Any]) -> None:
