@@ -238,3 +238,47 @@ def test_a_settled_cluster_has_nothing_to_do(lab: Lab) -> None:
     assert lab.sandbox.loop.settle() is None
     lab.advance(3600)
     assert lab.store.version == version
+
+
+RECORDED = (
+    (1, None, None, None, None, None, None),
+    (1, None, None, None, None, "NewReplicaSetCreated", "1"),
+    (1, 1, None, None, None, "NewReplicaSetCreated", "1"),
+    (1, 1, 1, 1, None, "ReplicaSetUpdated", "1"),
+    (1, 1, 1, 1, 1, "NewReplicaSetAvailable", "1"),
+    (2, 1, 1, 1, 1, "NewReplicaSetAvailable", "1"),
+    (2, 1, 1, 1, 1, "NewReplicaSetCreated", "2"),
+    (2, 2, 1, None, 1, "NewReplicaSetCreated", "2"),
+    (2, 2, 2, 1, 1, "ReplicaSetUpdated", "2"),
+    (2, 2, 2, 1, 1, TIMED_OUT, "2"),
+    (3, 2, 2, 1, 1, TIMED_OUT, "2"),
+    (3, 2, 2, 1, 1, TIMED_OUT, "3"),
+    (3, 3, 2, 1, 1, TIMED_OUT, "3"),
+    (3, 3, 1, 1, 1, "NewReplicaSetAvailable", "3"),
+)
+"""What a watch on a real cluster (1.20) saw: created, a bad image, its timeout, and back again.
+
+Each line: generation, observedGeneration, replicas, updated, available, Progressing, revision.
+"""
+
+
+def test_a_watch_sees_step_by_step_what_it_saw_on_a_real_cluster(lab: Lab) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def note(change: Change) -> None:
+        if change.kind is not DEPLOYMENTS:
+            return
+        metadata, status = change.item["metadata"], change.item["status"]
+        reasons = {c["type"]: c["reason"] for c in status.get("conditions", [])}
+        counts = ("observedGeneration", "replicas", "updatedReplicas", "availableReplicas")
+        revision = metadata.get("annotations", {}).get("deployment.kubernetes.io/revision")
+        figures = (status.get(count) for count in counts)
+        seen.append((metadata["generation"], *figures, reasons.get("Progressing"), revision))
+
+    lab.store.subscribe(note)
+    lab.order("never_ready", "shop/web:2")
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    lab.apply(deployment(replicas=1, progressDeadlineSeconds=3, strategy=rolling), 3)
+    lab.set_image("shop/web:2", 6)
+    lab.set_image("shop/web:1", 3)
+    assert tuple(seen) == RECORDED
