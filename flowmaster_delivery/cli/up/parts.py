@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from flowmaster_delivery.cli.up.processes import Part
 HOST = "127.0.0.1"
 DEFINITIONS = "flowmaster_delivery.definitions"
 LOCATION = "flowmaster-delivery"
+OTHER_PORTS = range(20_000, 32_000)
+"""None that a system gives to outgoing connections: what is free stays so until a part listens."""
 OWN = (sys.executable, "-m", "flowmaster_delivery.cli")
 OPENING = (
     sys.executable,
@@ -109,15 +112,18 @@ def daemons_are_healthy(ports: Ports) -> bool:
 
 def free_port(preferred: int) -> int:
     """The preferred port where it is free, else any that is."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return preferred
+    others = (secrets.choice(OTHER_PORTS) for _ in range(50))
+    return next((port for port in (preferred, *others) if port and _is_free(port)), preferred)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def _listens(port: int) -> bool:
