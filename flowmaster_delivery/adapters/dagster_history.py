@@ -81,7 +81,7 @@ class DagsterHistory:
         self, service: str, environment: str, limit: int = 50
     ) -> tuple[DeploymentRecord, ...]:
         where = _filter(AssetKey([service, "deployment"]), environment)
-        found = {*self._events(DeploymentRecord, where, limit)}
+        found = dict.fromkeys(self._events(DeploymentRecord, where, limit))  # reported twice: once
         ordered = sorted(found, key=lambda record: record.finished_at, reverse=True)
         return tuple(ordered[:limit])
 

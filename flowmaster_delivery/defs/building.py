@@ -15,6 +15,7 @@ from dagster import (
     Definitions,
     PreviewWarning,
     SensorDefinition,
+    colored_console_logger,
 )
 
 from flowmaster_delivery.defs.deployments import deployment_asset
@@ -65,6 +66,7 @@ def build(
         sensors=_sensors(platform),
         resources={"form": Form.configure_at_launch(), "delivery": delivery_resource(platform)},
         executor=thread_executor(wave_of(catalog)),
+        loggers={"console": colored_console_logger.configured({"log_level": "WARNING"})},
     )
 
 

@@ -1,0 +1,224 @@
+"""Deployment as an asset: what was admitted reaches the cluster, and nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from flowmaster_delivery.model.catalog import Service
+from flowmaster_delivery.model.health import HealthState, ProbeResult
+from flowmaster_delivery.model.promotion import Hold
+from flowmaster_delivery.model.rollout import Method, Outcome, PodProblem
+from flowmaster_delivery.settings import Settings
+from tests.defs.lab import Lab
+from tests.fakes.fake_cluster import FakeCluster
+from tests.flows.conftest import NOW, Platform
+
+CLUSTER = ("deployment", "health")
+
+
+class DevLab(Lab):
+    """A lab whose dev runs the first commit of every service."""
+
+    @property
+    def dev(self) -> FakeCluster:
+        found = self.clusters["dev"]
+        assert isinstance(found, FakeCluster)
+        return found
+
+    def service(self, name: str) -> Service:
+        return self.platform.catalog.services[name]
+
+    def push(self, *services: str) -> str:
+        """A commit on develop that changes the services, built by CI."""
+        files = {f"services/{name}": f"{name}-2" for name in services}
+        head = self.platform.forge.push("platform", "develop", "c2", files)
+        self.platform.build(head, *services)
+        return head
+
+    def digest(self, name: str) -> str:
+        """What the cluster runs."""
+        service = self.service(name)
+        return self.dev.deployments[name].images[service.container_name].rpartition("@")[2]
+
+    def built(self, name: str, commit: str) -> str:
+        found = self.platform.registry.digest_of(self.service(name).image, commit[:8])
+        assert found is not None
+        return found.digest
+
+
+def started(instance: DagsterInstance, settings: Settings, platform: Platform) -> DevLab:
+    lab = DevLab(instance, settings, platform, {"dev": FakeCluster()})
+    commit = platform.start()
+    for name, service in platform.catalog.services.items():
+        lab.dev.deploy(service, platform.catalog.reference(service, lab.built(name, commit)))
+    return lab
+
+
+@pytest.fixture
+def lab(memory: DagsterInstance, settings: Settings) -> DevLab:
+    return started(memory, settings, Platform())
+
+
+def test_a_push_reaches_the_cluster_and_is_healthy(lab: DevLab) -> None:
+    head = lab.push("api")
+    ran = lab.run("dev", ("api",), ship=True, reason="a push")
+    assert ran.status == "SUCCESS", ran.words
+    assert ran.materialized == {f"api/{c}" for c in ("image", "promotion", "deployment", "health")}
+    assert lab.digest("api") == lab.built("api", head)
+    (record, *_) = lab.platform.history.deployments("api", "dev")
+    assert (record.outcome, record.asked_by, record.reason) == (Outcome.SUCCESS, "dana", "a push")
+    assert (record.run_id, record.commit) == (ran.run.run_id, head)
+    (seen, *_) = lab.platform.history.observations("api", "dev")
+    assert (seen.state, seen.digest) == (HealthState.HEALTHY, lab.built("api", head))
+
+
+def test_the_same_again_touches_nothing(lab: DevLab) -> None:
+    lab.push("api")
+    lab.run("dev", ("api",), ship=True)
+    ran = lab.run("dev", ("api",), ship=True)
+    assert ran.status == "SUCCESS", ran.words
+    assert lab.dev.calls.count("set_image") == 1
+    assert lab.platform.history.deployments("api", "dev")[0].changed is False
+
+
+def test_selecting_the_deployment_alone_goes_round_no_gate(lab: DevLab) -> None:
+    lab.push("api")
+    ran = lab.run("dev", ("api",), CLUSTER, ship=True)
+    assert ran.status == "FAILURE"
+    assert "nothing was admitted for api in dev" in ran.words
+    assert "set_image" not in lab.dev.calls
+
+
+def test_a_gate_that_closed_after_the_promotion_stops_the_deployment(lab: DevLab) -> None:
+    lab.push("api")
+    lab.run("dev", ("api",), ("image", "promotion"), ship=True)
+    lab.platform.history.record(Hold("h1", "api", "dev", "devi", "it is broken", NOW))
+    ran = lab.run("dev", ("api",), CLUSTER, ship=True)
+    assert "the gate of api in dev is closed: hold" in ran.words
+    assert "set_image" not in lab.dev.calls
+
+
+def test_what_was_not_admitted_is_not_shipped_in_its_place(lab: DevLab) -> None:
+    lab.push("api")
+    lab.run("dev", ("api",), ("image", "promotion"), ship=True)
+    ran = lab.run("dev", ("api",), CLUSTER, ship=True, commit="d" * 40)
+    assert "dddddddd was not admitted for api in dev" in ran.words
+
+
+def test_a_rollout_that_fails_shows_the_pods_reason_and_leaves_what_stands(lab: DevLab) -> None:
+    head = lab.push("api")
+    reference = lab.platform.catalog.reference(lab.service("api"), lab.built("api", head))
+    lab.dev.problems[reference] = PodProblem("api-new", "api", "InvalidImageName", "no such name")
+    ran = lab.run("dev", ("api",), ship=True)
+    assert ran.status == "FAILURE"
+    assert "no such name" in ran.words
+    assert ran.materialized == {"api/image", "api/promotion"}
+    failed, before = lab.platform.history.deployments("api", "dev")[:2]
+    assert (failed.outcome, before.outcome) == (Outcome.FAILURE, Outcome.SUCCESS)
+    key = AssetKey(["api", "deployment"])
+    assert len(lab.instance.fetch_materializations(key, limit=10).records) == 3
+
+
+def test_a_service_that_is_not_on_the_cluster_says_so(lab: DevLab) -> None:
+    lab.push("api")
+    del lab.dev.deployments["api"]
+    ran = lab.run("dev", ("api",), ship=True)
+    assert "there is no Deployment api" in ran.words
+
+
+def test_what_does_not_answer_is_not_healthy(lab: DevLab) -> None:
+    lab.push("api")
+    lab.dev.answers["api"] = ProbeResult("pod://api", 503, 0.01)
+    ran = lab.run("dev", ("api",), ship=True)
+    assert ran.status == "FAILURE"
+    assert ran.failed_checks("api") == {"endpoint": "ERROR"}
+    assert "api/deployment" in ran.materialized
+    assert lab.platform.history.observations("api", "dev")[0].state is not HealthState.HEALTHY
+
+
+def test_one_service_that_fails_stops_no_other(lab: DevLab) -> None:
+    lab.push("api", "web")
+    del lab.dev.deployments["api"]
+    ran = lab.run("dev", ("api", "web"), ship=True)
+    assert ran.status == "FAILURE"
+    assert {"web/deployment", "web/health"} <= ran.materialized
+
+
+def test_a_later_wave_is_stopped_by_a_failed_one(
+    memory: DagsterInstance, settings: Settings
+) -> None:
+    platform = Platform()
+    services = dict(platform.catalog.services)
+    services["web"] = replace(services["web"], depends_on=("api",))
+    platform.catalog = replace(platform.catalog, services=services)
+    lab = started(memory, settings, platform)
+    lab.push("api", "web")
+    del lab.dev.deployments["api"]
+    ran = lab.run("dev", ("api", "web"), ship=True)
+    assert "stopped: an earlier wave failed: api/deployment" in ran.words
+    assert "set_image" not in lab.dev.calls
+
+
+def test_a_run_that_was_killed_is_continued_by_the_next(lab: DevLab) -> None:
+    head = lab.push("api")
+    lab.dev.kill_at = _number_of_the_patch(lab)
+    lab.dev.kill_after_effect = True
+    killed = lab.run("dev", ("api",), ship=True)
+    assert killed.status == "FAILURE"
+    lab.dev.revive()
+    lab.dev.time.sleep(60)
+    lab.dev.calls.clear()
+    ran = lab.run("dev", ("api",), ship=True)
+    assert ran.status == "SUCCESS", ran.words
+    assert "set_image" not in lab.dev.calls
+    assert lab.digest("api") == lab.built("api", head)
+
+
+def _number_of_the_patch(lab: DevLab) -> int:
+    """Calls of a rollout before it patches: two looks around the lease."""
+    return len(lab.dev.calls) + ["workload", "acquire", "workload", "set_image"].index("set_image")
+
+
+def test_a_rollback_goes_to_what_was_verified_before_and_leaves_a_hold(lab: DevLab) -> None:
+    first = lab.digest("api")
+    lab.push("api")
+    lab.run("dev", ("api",), ship=True)
+    ran = lab.run("dev", ("api",), CLUSTER, rollback_to="previous", reason="it is slow")
+    assert ran.status == "SUCCESS", ran.words
+    assert lab.digest("api") == first
+    assert lab.platform.history.deployments("api", "dev")[0].method is Method.ROLLBACK
+    (hold,) = lab.platform.history.holds()
+    assert (hold.service, hold.environment, hold.author) == ("api", "dev", "dana")
+    assert "it is slow" in hold.reason
+
+
+def test_a_rollback_asks_neither_registry_nor_gitlab(lab: DevLab) -> None:
+    lab.push("api")
+    lab.run("dev", ("api",), ship=True)
+    lab.platform.forge.calls.clear()
+    lab.platform.registry.images.clear()
+    ran = lab.run("dev", ("api",), CLUSTER, rollback_to="previous", reason="it is slow")
+    assert ran.status == "SUCCESS", ran.words
+    assert lab.platform.forge.calls == []
+
+
+def test_a_rollback_to_a_version_that_never_ran_names_the_others(lab: DevLab) -> None:
+    ran = lab.run("dev", ("api",), CLUSTER, rollback_to="v9.9.9", reason="it is slow")
+    assert "there is no version of api deployed in dev 'v9.9.9'" in ran.words
+
+
+def test_production_is_not_rolled_back_for_nobody(lab: DevLab) -> None:
+    ran = lab.run("production", ("api",), CLUSTER, by=None, rollback_to="previous", reason="x")
+    assert "needs to know who asks" in ran.words
+
+
+def test_the_watch_records_changes_and_not_every_look(lab: DevLab) -> None:
+    lab.clusters["staging"] = lab.clusters["production"] = lab.dev
+    lab.tick("health_watch")
+    before = lab.platform.history.observations("api", "dev")
+    lab.dev.answers["api"] = ProbeResult("pod://api", 503, 0.01)
+    lab.tick("health_watch")
+    assert lab.platform.history.observations("api", "dev") == before
