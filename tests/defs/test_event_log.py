@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, DagsterInstance
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetKey,
+    AssetMaterialization,
+    DagsterInstance,
+    job,
+)
 from dagster._core.events.log import EventLogEntry
 
 from flowmaster_delivery.defs.event_log import EventLog
+
+
+@job
+def a_job() -> None:
+    """A job without steps."""
 
 
 def an_instance(folder: Path) -> DagsterInstance:
@@ -65,13 +77,7 @@ def test_somebody_who_watches_a_run_hears_of_it(
     two: tuple[DagsterInstance, DagsterInstance],
 ) -> None:
     writer, reader = two
-    run = writer.create_run(
-        job_name="j", run_id=None, run_config={}, status=None, tags={}, root_run_id=None,
-        parent_run_id=None, step_keys_to_execute=None, execution_plan_snapshot=None,
-        job_snapshot=None, parent_job_snapshot=None, asset_selection=None,
-        asset_check_selection=None, resolved_op_selection=None, op_selection=None,
-        remote_job_origin=None, job_code_origin=None, asset_graph=None,
-    )  # fmt: skip
+    run = writer.create_run_for_job(a_job)
     heard = threading.Event()
 
     def hear(_: EventLogEntry, __: str) -> None:
@@ -97,8 +103,6 @@ def test_checks_without_a_run_are_read_back(
     writer.report_runless_asset_event(
         AssetCheckEvaluation(AssetKey("a"), check_name="c", passed=False, metadata={})
     )
-    from dagster import AssetCheckKey
-
     key = AssetCheckKey(AssetKey("a"), "c")
     (record,) = reader.event_log_storage.get_asset_check_execution_history(key, limit=5)
     assert record.event is not None

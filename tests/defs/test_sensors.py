@@ -111,7 +111,7 @@ def test_a_tag_becomes_a_candidate_that_ships_nothing(lab: Lab) -> None:
     (request,) = lab.tick("intake", cursor).run_requests or ()
     assert request.partition_key == "production"
     assert request.run_config["resources"]["form"]["config"]["ship"] is False
-    assert {key.path[1] for key in request.asset_selection or ()} == {"image", "promotion"}
+    assert {key.path[1] for key in request.asset_selection or ()} <= {"image", "promotion"}
 
 
 def test_the_cursor_of_many_tags_stays_small() -> None:
