@@ -103,6 +103,21 @@ def test_trouble_that_mends_itself_in_time_is_forgiven(cluster: FakeCluster) -> 
     assert done.outcome is Outcome.SUCCESS
 
 
+def test_trouble_that_comes_back_has_its_whole_time_again(cluster: FakeCluster) -> None:
+    trouble = PodProblem("api-x", "api", "ImagePullBackOff", "Back-off pulling")
+    cluster.problems[NEW] = trouble
+    cluster.stuck = True
+
+    def pass_for_one_look() -> None:
+        cluster.problems.clear()
+        cluster.on_call["renew"] = lambda: cluster.problems.update({NEW: trouble})
+
+    cluster.on_call["renew"] = pass_for_one_look
+    started = cluster.time.seconds
+    assert go(cluster).outcome is Outcome.FAILURE
+    assert cluster.time.seconds - started > 40
+
+
 def test_a_rollout_that_never_ends_fails_at_its_time_with_its_last_words(
     cluster: FakeCluster,
 ) -> None:
