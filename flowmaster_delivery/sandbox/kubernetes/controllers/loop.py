@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 TURN = 25
 """Objects looked at before requests get their turn."""
 
+UNWORKABLE = (ApiError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What an object of odd content may lead to: it stays as it is, all others go on."""
+
 Key = tuple[str, str]
 
 
@@ -100,7 +103,7 @@ class ControlLoop:
         index, key = task
         try:
             due = self._controllers[index].reconcile(*key)
-        except ApiError:
+        except UNWORKABLE:
             log.exception("sandbox controller could not bring %s/%s on", *key)
             return
         self._due.pop(task, None)
