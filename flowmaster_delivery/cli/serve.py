@@ -31,7 +31,8 @@ def serve(session: Session, host: str, port: int) -> None:
 
     settings = session.settings
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     catalog = open_catalog(settings)
     with open_instance() as instance:
         ports = open_ports(settings, catalog, instance)

@@ -43,7 +43,7 @@ def demo(session: Session, exit_: bool, home: Path | None, port: int) -> None:
     narrator.step("The platform and its sandbox come up")
     try:
         with running(
-            settings, home or settings.home / "demo", ports, console, on_sandbox_=True
+            settings, home or settings.home, ports, console, on_sandbox_=True
         ) as platform:
             tell_addresses(platform, console, narrator.seconds)
             _live(platform, narrator)

@@ -15,10 +15,16 @@ from pathlib import Path
 from flowmaster_delivery.cli.session import ADDRESSES
 from flowmaster_delivery.model.errors import Refused
 
-MARKER = ".flowmaster-home"
+LOCK = ".up.lock"
+MARKER = ".on-sandbox"
+"""Stands in a home whose far end is a sandbox: it begins anew with each start, as that does."""
 SANDBOX = "sandbox"
-STAYS = (MARKER,)
-"""What a fresh start leaves in a home whose far end is a sandbox: the sandbox begins anew too."""
+OURS = (
+    *(ADDRESSES, "dagster.yaml", "demo", "event_log.db", "event_log.db-shm", "event_log.db-wal"),
+    *("history", "log", ".logs_queue", "overlay.yaml", "schedules", "secrets", "storage"),
+    *(".nux", ".telemetry", "workspace.yaml"),
+)
+"""What a fresh start removes; the sandbox's own folder is the sandbox's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,14 @@ def claimed(folder: Path, *, fresh: bool) -> Iterator[Home]:
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    marker = folder / MARKER
-    if fresh and not marker.exists() and any(folder.iterdir()):
-        raise Refused(f"{folder} holds files that are not ours; name a new folder with --home")
-    with marker.open("a") as held:
+    with (folder / LOCK).open("a") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Refused(
                 f"the platform is up in {folder} already; stop it, or name another --home"
             ) from error
+        _check_kind(folder, fresh=fresh)
         if fresh:
             _empty(folder)
         home = Home(folder)
@@ -93,11 +97,21 @@ def write_private(path: Path, content: str) -> None:
     half.replace(path)
 
 
+def _check_kind(folder: Path, *, fresh: bool) -> None:
+    """A record of real deployments is never emptied, and never mixed with one of a sandbox."""
+    on_sandbox = (folder / MARKER).exists()
+    if fresh and not on_sandbox and any((folder / name).exists() for name in OURS):
+        raise Refused(
+            f"{folder} holds an installation that is not the sandbox's; name another --home"
+        )
+    if not fresh and on_sandbox:
+        raise Refused(f"{folder} belongs to a sandbox; name another --home for real servers")
+
+
 def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name in STAYS:
-            continue
+    (folder / MARKER).touch()
+    for path in (folder / name for name in OURS):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
