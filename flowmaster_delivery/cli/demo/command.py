@@ -42,9 +42,7 @@ def demo(session: Session, exit_: bool, home: Path | None, port: int) -> None:
     ports = chosen_ports(port, SERVER_PORT)
     narrator.step("The platform and its sandbox come up")
     try:
-        with running(
-            settings, home or settings.home, ports, console, on_sandbox_=True
-        ) as platform:
+        with running(settings, home or settings.home, ports, console, on_sandbox_=True) as platform:
             tell_addresses(platform, console, narrator.seconds)
             _live(platform, narrator)
             if stays:

@@ -39,8 +39,8 @@ class Part:
 class Processes:
     """The running parts, in the order in which they were started."""
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, logs: Path, grace: float = GRACE) -> None:
+        self._logs, self._grace = logs, grace
         self._variables: dict[str, str] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._tether = Tether()
@@ -109,7 +109,7 @@ class Processes:
         processes = {name: self._running[name] for name in names}
         for process in processes.values():
             signal_group(process.pid, signal.SIGTERM)
-        killed = [name for name, process in processes.items() if not _ended(process)]
+        killed = [name for name, process in processes.items() if not self._ended(process)]
         # What a part started itself is in its group: nothing of it may be left.
         end_groups([process.pid for process in processes.values()], 0.0)
         for name, process in processes.items():
@@ -118,16 +118,15 @@ class Processes:
             del self._running[name]
         return killed
 
+    def _ended(self, process: subprocess.Popen[bytes]) -> bool:
+        try:
+            process.wait(self._grace)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def _story(self, name: str, words: str) -> str:
         log = self.log_of(name)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
         shown = "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
         return f"{name} {words}; the end of {log}:\n{shown}"
-
-
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
