@@ -7,7 +7,7 @@ where not. A failed read raises; it never answers with an empty world.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from flowmaster_delivery.model.events import Event
 from flowmaster_delivery.model.health import HealthObservation, ProbeResult
 from flowmaster_delivery.model.image import ImageRecord, RegistryImage
 from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
-from flowmaster_delivery.model.rollout import Condition, DeploymentRecord, Pod, Workload
+from flowmaster_delivery.model.rollout import DeploymentRecord, Lease, Pod, Workload
+from flowmaster_delivery.model.run import LaunchedRun, RunOrder, RunReason
 from flowmaster_delivery.model.source import (
     Commit,
     ForgeDeployment,
@@ -122,15 +123,6 @@ class Registry(Protocol):
 
     def has_signature(self, image: str, digest: str) -> bool:
         """Whether a signature is attached to the digest (referrers API or tag schema)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A held lock of one service in one environment; `token` only ever grows."""
-
-    service: str
-    holder: str
-    token: int
 
 
 class Cluster(Protocol):
@@ -244,48 +236,6 @@ class Notifier(Protocol):
     def tell(self, event: Event) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RunReason:
-    """One thing that stood in a run's way: a closed gate (`check` names it) or a failed step."""
-
-    service: str
-    chapter: str
-    check: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchedRun:
-    """A run of ours: `state` in Dagster's words (QUEUED, STARTED, SUCCESS, FAILURE, CANCELED …)."""
-
-    id: str
-    state: str
-    tags: Mapping[str, str]
-    url: str = ""
-    reasons: tuple[RunReason, ...] = ()
-    """Why it did not do all that it was asked to; known once it has finished."""
-    steps: Mapping[str, str] = field(default_factory=dict)
-    """`service/chapter` to what became of it, in Dagster's words, for those that have begun."""
-
-    @property
-    def finished(self) -> bool:
-        return self.state in ("SUCCESS", "FAILURE", "CANCELED")
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """What a run shall do: asset keys (`service/chapter`) of one environment, with its one form."""
-
-    environment: str
-    assets: tuple[tuple[str, str], ...]
-    """Pairs of service and chapter: image, promotion, deployment, health."""
-    occasion: str
-    """The stable name of what gave rise to it; launched at most once while it lasts."""
-    form: Mapping[str, object]
-    """The run's one config (see defs.form): version, commit, ref, reason, ship, …"""
-    tags: Mapping[str, str]
-
-
 class Launcher(Protocol):
     """Starts runs from outside of Dagster (webhook receiver, API)."""
 
@@ -322,7 +272,6 @@ class Ports:
 __all__ = [
     "Cluster",
     "ClusterOf",
-    "Condition",
     "Forge",
     "History",
     "LaunchedRun",

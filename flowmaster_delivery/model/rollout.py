@@ -70,6 +70,15 @@ class Workload:
     """Field managers, other than us, that own an image field of the template."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held lock of one service in one environment; `token` only ever grows."""
+
+    service: str
+    holder: str
+    token: int
+
+
 class Phase(StrEnum):
     WAITING = "waiting"
     COMPLETE = "complete"
