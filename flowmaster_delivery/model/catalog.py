@@ -49,13 +49,6 @@ class RefKind(StrEnum):
     VERSION = "version"
 
 
-class WaveFailure(StrEnum):
-    """What a failed wave does to the services of the release that are out already."""
-
-    STOP = "stop"
-    ROLL_BACK = "roll_back"
-
-
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A GitLab project. The jobs of `ci_stages` (up to the image push) make "CI passed"."""
@@ -183,7 +176,6 @@ class Environment:
     freezes: tuple[FreezeWindow, ...] = ()
     validation: tuple[str, ...] = ("health",)
     health: HealthRule = field(default_factory=HealthRule)
-    on_wave_failure: WaveFailure = WaveFailure.STOP
 
     def requires(self, gate: GateName) -> bool:
         return gate in self.gates
@@ -226,9 +218,6 @@ class Catalog:
 
     def upstream_of(self, environment: Environment) -> Environment | None:
         return self.environments[environment.upstream] if environment.upstream else None
-
-    def fed_by_branch(self, branch: str) -> tuple[Environment, ...]:
-        return tuple(e for e in self.environments.values() if e.ref.branch == branch)
 
     def fed_by_versions(self) -> tuple[Environment, ...]:
         return tuple(e for e in self.environments.values() if e.ref.kind is RefKind.VERSION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,11 +20,6 @@ class HealthState(StrEnum):
     @property
     def badness(self) -> int:
         return list(HealthState).index(self)
-
-
-def worst(states: Iterable[HealthState]) -> HealthState:
-    """The worst of the parts; of no parts, nothing is known."""
-    return max(states, key=lambda state: state.badness, default=HealthState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,6 @@ def _environment(name: str, entry: EnvironmentEntry) -> Environment:
         freezes=tuple(_freeze(freeze) for freeze in entry.freezes),
         validation=entry.validation,
         health=HealthRule(**dict(entry.health)),
-        on_wave_failure=entry.on_wave_failure,
     )
 
 

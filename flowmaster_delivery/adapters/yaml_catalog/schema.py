@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic import WithJsonSchema as JsonSchema
 
-from flowmaster_delivery.model.catalog import Criticality, GateName, Kind, WaveFailure
+from flowmaster_delivery.model.catalog import Criticality, GateName, Kind
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 DURATION = re.compile(r"(?:\d+[dhms])+")
@@ -201,7 +201,6 @@ class EnvironmentEntry(Entry):
     freezes: tuple[FreezeEntry, ...] = ()
     validation: tuple[Validation, ...] = ("health",)
     health: HealthEntry = HealthEntry()
-    on_wave_failure: WaveFailure = WaveFailure.STOP
 
 
 class CatalogFile(Entry):
