@@ -64,9 +64,15 @@ class TooSlow(Unreachable):
 class Api:
     """One API server. Thread-safe."""
 
-    def __init__(self, api_client: client.ApiClient, bucket: TokenBucket | None = None) -> None:
-        self._client = api_client
-        self._bucket = bucket or TokenBucket()
+    def __init__(
+        self,
+        api_client: client.ApiClient,
+        *,
+        timeout: tuple[float, float] = TIMEOUT,
+        read_budget: float = READ_BUDGET,
+    ) -> None:
+        self._client, self._timeout, self._read_budget = api_client, timeout, read_budget
+        self._bucket = TokenBucket()
         self._looks = TokenBucket(LOOKS_PER_SECOND, LOOKS_PER_SECOND)
         self.server = str(api_client.configuration.host)
 
@@ -76,10 +82,10 @@ class Api:
         self._client.rest_client.pool_manager.clear()
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "") -> Object:
-        """Read an object or a list; repeated within READ_BUDGET while what fails is Transient."""
+        """Read an object or a list; repeated within its budget while what fails is Transient."""
         patience = Retrying(
             retry=retry_if_exception_type(Transient),
-            stop=stop_before_delay(READ_BUDGET),
+            stop=stop_before_delay(self._read_budget),
             wait=wait_exponential(multiplier=0.1, max=3.0) + wait_random(0, 0.2),
             reraise=True,
         )
@@ -94,14 +100,13 @@ class Api:
         body: Object | None = None,
         content_type: str = "",
         accept: str = "",
-        timeout: tuple[float, float] = TIMEOUT,
     ) -> Object:
         """One call, not repeated: a write that got no answer may have been carried out."""
         time.sleep(self._bucket.take())
         headers = {"Accept": accept or "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
-        response = self._send(method, path, query, headers, body, timeout)
+        response = self._send(method, path, query, headers, body, self._timeout)
         try:
             text = response.data
         except urllib3.exceptions.HTTPError as error:
