@@ -22,7 +22,13 @@ from flowmaster_delivery.defs.executor import state_of
 from flowmaster_delivery.defs.form import Form
 from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
-from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
+from flowmaster_delivery.defs.shapes import (
+    again_or_failure,
+    described,
+    in_our_words,
+    spec,
+    step_key,
+)
 from flowmaster_delivery.flows.entry import admitted_candidate, may_ask
 from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
@@ -53,7 +59,7 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         _stop_after_a_failed_wave(context, step)
         with in_our_words(context):
             environment = catalog.environment(context.partition_key)
-            may_ask(delivery.asker(context.run), environment, delivery.reading)
+            may_ask(delivery.asker(context.run), environment, delivery.recent())
             if form.rollback_to:
                 record = _roll_back(context, service, environment, form, delivery)
             else:
@@ -65,12 +71,19 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         key = AssetKey([service.name, "deployment"])
         if record.outcome is not Outcome.SUCCESS:
             yield AssetObservation(key, partition=environment.name, metadata=metadata)
-            raise Failure(record.message, metadata=metadata, allow_retries=False)
+            raise _unsuccessful(context, record)
         yield MaterializeResult(
             asset_key=key, metadata=metadata, data_version=DataVersion(record.digest)
         )
 
     return deployment
+
+
+def _unsuccessful(context: AssetExecutionContext, record: DeploymentRecord) -> Exception:
+    """A failure stands. An error says nothing of the image: the cluster is asked again."""
+    if record.outcome is Outcome.ERROR:
+        return again_or_failure(context, record.message)
+    return Failure(record.message, allow_retries=False)
 
 
 def _stop_after_a_failed_wave(context: AssetExecutionContext, step: str) -> None:
@@ -88,7 +101,7 @@ def _roll_out(
     delivery: Delivery,
 ) -> DeploymentRecord:
     candidate, admission = admitted_candidate(
-        service, environment, form.wanted, delivery.reading, delivery.now()
+        service, environment, form.wanted, delivery.recent(), delivery.now()
     )
     return roll_out(
         candidate,

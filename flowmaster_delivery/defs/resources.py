@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,6 +32,24 @@ def asker_of(run: DagsterRun, seal_key: str) -> Asker:
     return found or Asker(ANONYMOUS, Via.NOTHING)
 
 
+class Recent:
+    """A reading that is never older than `SECONDS`: services that roll out together share it."""
+
+    SECONDS = 5.0
+
+    def __init__(self, catalog: Catalog, ports: Ports) -> None:
+        self._catalog, self._ports = catalog, ports
+        self._made: tuple[float, Reading] | None = None
+        self._guard = threading.Lock()
+
+    def __call__(self) -> Reading:
+        with self._guard:
+            now = time.monotonic()
+            if self._made is None or now - self._made[0] >= self.SECONDS:
+                self._made = now, Reading(self._catalog, self._ports)
+            return self._made[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One run's way to the outside: what is read is shared by all its steps."""
@@ -39,6 +58,9 @@ class Delivery:
     catalog: Catalog
     ports: Ports
     reading: Reading
+    """What one look at the outside is enough for."""
+    recent: Recent
+    """What must be read again at the moment of effect."""
     now: Callable[[], datetime]
 
     def asker(self, run: DagsterRun) -> Asker:
@@ -71,7 +93,8 @@ class Platform:
 
     def delivery(self, instance: DagsterInstance) -> Delivery:
         ports = self.ports(instance)
-        return Delivery(self.settings, self.catalog, ports, Reading(self.catalog, ports), self.now)
+        reading, recent = Reading(self.catalog, ports), Recent(self.catalog, ports)
+        return Delivery(self.settings, self.catalog, ports, reading, recent, self.now)
 
 
 def delivery_resource(platform: Platform) -> ResourceDefinition:

@@ -22,6 +22,7 @@ from flowmaster_delivery.model.errors import DeliveryError, Transient
 
 RETRIES = 4
 """Times that a step is tried again after a transient failure, 3, 6, 12 and 24 s apart."""
+FIRST_WAIT = 3
 
 
 def step_key(service: str, chapter: str) -> str:
@@ -99,15 +100,21 @@ def _value(fact: object) -> MetadataValue[Any]:
     )
 
 
+def again_or_failure(context: AssetExecutionContext, message: str) -> Exception:
+    """What to raise where the same may go through later: another try, and in the end a failure."""
+    if context.retry_number < RETRIES:
+        wait = FIRST_WAIT * 2**context.retry_number
+        context.log.warning("%s; tried again in %d s", message, wait)
+        return RetryRequested(max_retries=RETRIES, seconds_to_wait=wait)
+    return Failure(message, allow_retries=False)
+
+
 @contextmanager
 def in_our_words(context: AssetExecutionContext) -> Iterator[None]:
     """A permanent error ends all retries; a transient one is tried again, and then ends too."""
     try:
         yield
     except Transient as error:
-        if context.retry_number < RETRIES:
-            wait = 3 * 2**context.retry_number
-            raise RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
-        raise Failure(str(error), allow_retries=False) from error
+        raise again_or_failure(context, str(error)) from error
     except DeliveryError as error:
         raise Failure(str(error), allow_retries=False) from error
