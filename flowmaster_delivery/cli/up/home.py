@@ -82,8 +82,10 @@ def claimed(folder: Path, *, fresh: bool) -> Iterator[Home]:
             _empty(folder)
         home = Home(folder)
         home.logs.mkdir(exist_ok=True)
-        yield home
-        home.forget_addresses()
+        try:
+            yield home
+        finally:
+            home.forget_addresses()
 
 
 def write_private(path: Path, content: str) -> None:

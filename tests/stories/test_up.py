@@ -1,0 +1,79 @@
+"""The whole platform comes up on the sandbox, takes over what runs, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from flowmaster_delivery.cli.up.tether import group_lives
+from flowmaster_delivery.settings import environ_of_child
+
+OWN = [sys.executable, "-m", "flowmaster_delivery.cli"]
+ROOT = Path(__file__).parents[2]
+
+
+def flowmaster(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*OWN, *words],
+        env=environ_of_child({"DAGSTER_HOME": str(home)}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def groups_of(launcher: int) -> set[int]:
+    """Process groups of everything that the launcher started."""
+    listed = subprocess.run(["ps", "-eo", "ppid=,pgid="], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    return {group for parent, group in pairs if parent == launcher}
+
+
+@pytest.mark.timeout(240)
+def test_the_platform_comes_up_works_and_leaves_nothing_running(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    log = (tmp_path / "up.log").open("w+")
+    launcher = subprocess.Popen(
+        [*OWN, "up", "--home", str(home), "--port", "0", "--server-port", "0"],
+        cwd=ROOT,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        told = _wait_for_addresses(home, launcher, tmp_path / "up.log")
+        assert httpx.get(f"{told['dagster_url']}/server_info", trust_env=False).is_success
+        assert flowmaster(home, "adopt", "dev").returncode == 0
+        rows = json.loads(flowmaster(home, "status", "--json").stdout)
+        running = [row for row in rows if row["environment"] == "dev" and row["digest"]]
+        assert (len(rows), len(running)) == (87, 29)
+        unknown = flowmaster(home, "plan", "production", "v9.9.9")
+        assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
+        groups = groups_of(launcher.pid)
+        assert len(groups) >= 5
+    finally:
+        launcher.send_signal(signal.SIGINT)
+        status = launcher.wait(60)
+        log.close()
+    assert status == 0, (tmp_path / "up.log").read_text()
+    assert not [group for group in groups if group_lives(group)]
+    assert not (home / "up.json").exists()
+
+
+def _wait_for_addresses(home: Path, launcher: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        if (home / "up.json").exists():
+            told: dict[str, str] = json.loads((home / "up.json").read_text())
+            return told
+        assert launcher.poll() is None, log.read_text()
+        time.sleep(0.2)
+    raise AssertionError(f"not up within 150 s: {log.read_text()}")
