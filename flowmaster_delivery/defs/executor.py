@@ -1,7 +1,7 @@
 """One thread per ready step, wave after wave: rolling out is waiting.
 
 Stands on private parts of the Dagster release that the project pins (`ActiveExecution`,
-`dagster_event_sequence_for_step`); tests/contracts/test_executor.py shows when a new one breaks it.
+`dagster_event_sequence_for_step`); tests/defs/test_executor.py shows when a new one breaks it.
 Threads cannot be killed: the bodies of long steps ask `state_of(run_id).cancelled`.
 """
 
