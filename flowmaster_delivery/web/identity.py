@@ -28,7 +28,8 @@ def person(request: Request, office: Office) -> Person:
     token = _token(request)
     if token is None:
         raise Unauthenticated(
-            "this needs your own GitLab token: set FLOWMASTER_TOKEN, or give --token-file"
+            "this needs your own GitLab token: set FLOWMASTER_TOKEN "
+            "(`flowmaster approve` also takes --token-file)"
         )
     try:
         return office.ports.forge.person_of(token)
