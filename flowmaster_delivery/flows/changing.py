@@ -8,12 +8,12 @@ steps but what stands on the cluster: a process that is killed anywhere is conti
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
-from flowmaster_delivery.flows.waiting import LEASE_SECONDS, PAUSE_SECONDS, Wait
-from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded, Transient
+from flowmaster_delivery.flows.leasing import held, patiently
+from flowmaster_delivery.flows.waiting import Wait
+from flowmaster_delivery.model.errors import Superseded, Transient
 from flowmaster_delivery.model.rollout import Outcome, Phase, Progress, Workload
 from flowmaster_delivery.policy.rollout import (
     FENCE,
@@ -21,6 +21,7 @@ from flowmaster_delivery.policy.rollout import (
     fence,
     is_complete,
     may_go_ahead,
+    other_writers,
     runs,
 )
 from flowmaster_delivery.ports import Cluster, Lease
@@ -51,18 +52,19 @@ class _Change:
         before = self._patiently(lambda: self._cluster.workload(self._service))
         if not self._goal.preempt and self._is_there(before):
             return self._unchanged(before, None)
-        lease = self._acquire()
-        try:
-            return self._with_lease(lease)
-        except Superseded as error:
-            return Done(Outcome.INCONCLUSIVE, str(error), token=lease.token)
-        finally:
-            with suppress(DeliveryError):
-                self._cluster.release(lease)
+        goal, pace = self._goal, self._pace
+        with held(goal.service, self._cluster, self._holder, pace, goal.preempt) as lease:
+            try:
+                return self._with_lease(lease)
+            except Superseded as error:
+                return Done(Outcome.INCONCLUSIVE, str(error), token=lease.token)
 
     def _with_lease(self, lease: Lease) -> Done:
         before = self._patiently(lambda: self._cluster.workload(self._service))
         _stop_if_overtaken(before, lease)
+        for writer in other_writers(before):
+            note = f"{writer} also writes the image of {before.name} and may undo this"
+            self._pace.on_progress(Progress(Phase.WAITING, note))
         settled = self._is_there(before)
         try:
             patched = self._write(before, lease)
@@ -106,24 +108,6 @@ class _Change:
             annotations=annotations,
         )
 
-    def _acquire(self) -> Lease:
-        """Take the lease; that of a killed run is waited for until it has expired."""
-        end = self._pace.monotonic() + LEASE_SECONDS + PAUSE_SECONDS
-        while True:
-            try:
-                return self._patiently(
-                    lambda: self._cluster.acquire(
-                        self._service.name,
-                        self._holder,
-                        preempt=self._goal.preempt,
-                        ttl=LEASE_SECONDS,
-                    )
-                )
-            except Refused:
-                if self._pace.monotonic() >= end or self._pace.cancelled():
-                    raise
-                self._pace.sleep(PAUSE_SECONDS)
-
     def _is_there(self, workload: Workload) -> bool:
         return runs(workload, self._container, self._goal.reference) and is_complete(workload)
 
@@ -138,16 +122,7 @@ class _Change:
         )
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """Try while the cluster gives no answer, for as long as the rollout may take."""
-        end = self._pace.monotonic() + self._goal.seconds
-        while True:
-            try:
-                return call()
-            except Transient as error:
-                if self._pace.monotonic() >= end or self._pace.cancelled():
-                    raise
-                self._pace.on_progress(Progress(Phase.WAITING, str(error)))
-                self._pace.sleep(PAUSE_SECONDS)
+        return patiently(call, self._pace, self._goal.seconds)
 
 
 def _stop_if_overtaken(workload: Workload, lease: Lease) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from flowmaster_delivery.flows.goal import Done, Pace
 from flowmaster_delivery.flows.kustomization import build
-from flowmaster_delivery.flows.waiting import LEASE_SECONDS
+from flowmaster_delivery.flows.leasing import held
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
-from flowmaster_delivery.model.errors import DeliveryError, Transient
+from flowmaster_delivery.model.errors import Transient
 from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Phase, Progress
 from flowmaster_delivery.ports import Ports
 
@@ -27,15 +25,12 @@ def apply_folder(
     files = ports.forge.files(repository, draft.commit, service.path)
     manifests = build(files, environment.namespace)
     cluster = ports.cluster(environment)
-    lease = cluster.acquire(service.name, draft.run_id, preempt=False, ttl=6 * LEASE_SECONDS)
-    pace.on_progress(Progress(Phase.WAITING, f"{len(manifests)} manifests are being applied"))
-    try:
-        changed = cluster.apply(manifests)
-    except Transient as error:
-        said = f"some manifests may have been applied, run it again: {error}"
-        return Done(Outcome.ERROR, said, token=lease.token)
-    finally:
-        with suppress(DeliveryError):
-            cluster.release(lease)
+    with held(service, cluster, draft.run_id, pace) as lease:
+        pace.on_progress(Progress(Phase.WAITING, f"{len(manifests)} manifests are being applied"))
+        try:
+            changed = cluster.apply(manifests)
+        except Transient as error:
+            said = f"some manifests may have been applied, run it again: {error}"
+            return Done(Outcome.ERROR, said, token=lease.token)
     said = f"changed {', '.join(changed)}" if changed else "everything was as it shall be"
     return Done(Outcome.SUCCESS, said, token=lease.token, changed=bool(changed))

@@ -1,19 +1,17 @@
-"""The wait for the end of a change, level-triggered: each decision is made on what was just read."""
+"""The wait for the end of a change, level-triggered: decided on what was just read, each time."""
 
 from __future__ import annotations
 
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
+from flowmaster_delivery.flows.leasing import LEASE_SECONDS, PAUSE_SECONDS
 from flowmaster_delivery.model.errors import Superseded, Transient
 from flowmaster_delivery.model.rollout import Outcome, Phase, Progress, Workload
 from flowmaster_delivery.policy.pod_problems import GRACE
 from flowmaster_delivery.policy.rollout import digest_in, may_mend_itself, progress
 from flowmaster_delivery.ports import Cluster, Lease
 
-LEASE_SECONDS = 20.0
 LOOK_SECONDS = 2.0
 """The longest time between two looks, whatever the watch tells."""
-PAUSE_SECONDS = 0.5
-"""Between two tries while the cluster gives no answer."""
 
 
 class Wait:

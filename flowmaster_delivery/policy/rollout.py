@@ -12,6 +12,8 @@ from flowmaster_delivery.model.rollout import Phase, Pod, Progress, Workload
 from flowmaster_delivery.policy.pod_problems import Judgement, judge, words
 
 DEADLINE = "ProgressDeadlineExceeded"
+RECONCILERS = ("argocd", "argo-cd", "flux", "kustomize-controller", "helm")
+"""Beginnings of field managers' names of what keeps a Deployment as a repository has it."""
 FENCE = "flowmaster.ai/fencing-token"
 
 
@@ -154,6 +156,11 @@ def may_go_ahead(planned_on: Workload, now: Workload, token: int) -> bool:
     """After a conflict: whether what changed leaves alone what the change was planned on."""
     unchanged = (now.uid, now.images) == (planned_on.uid, planned_on.images)
     return unchanged and fence(now) <= token
+
+
+def other_writers(workload: Workload) -> tuple[str, ...]:
+    """Controllers that own an image of the template and will put theirs back."""
+    return tuple(o for o in workload.image_owners if o.lower().startswith(RECONCILERS))
 
 
 def digest_in(reference: str) -> str | None:

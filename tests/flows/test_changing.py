@@ -244,6 +244,14 @@ def test_a_canceled_run_stops_waiting_and_undoes_nothing(cluster: FakeCluster) -
     assert cluster.leases["api"].holder == ""
 
 
+def test_another_controller_that_owns_the_image_is_named(cluster: FakeCluster) -> None:
+    cluster.edit("api", image_owners=("argocd-controller", "kubectl-set"))
+    said: list[Progress] = []
+    go(cluster, said=said)
+    assert said[0].message == "argocd-controller also writes the image of api and may undo this"
+    assert not any("kubectl-set" in progress.message for progress in said)
+
+
 def test_a_leftover_deadline_from_before_does_not_fail_the_next_change(
     cluster: FakeCluster,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
@@ -31,7 +32,9 @@ from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
-DEV = Environment("dev", "test", RefRule(RefKind.BRANCH, "develop"))
+DEV = Environment(
+    "dev", "test", RefRule(RefKind.BRANCH, "develop"), rollout_timeout=timedelta(seconds=2)
+)
 API, MIGRATE, MONITOR, MOBILE = (
     Service(name, kind, "platform", name, f"group/{name}")
     for name, kind in (
@@ -174,8 +177,14 @@ def test_a_failed_job_says_why_and_what_to_do(world: World) -> None:
 
 
 def test_a_job_that_has_not_ended_is_an_error_and_no_failure(world: World) -> None:
-    world.cluster.failing["run_job"] = [Unreachable("has not ended after 300 s")]
+    world.cluster.failing["run_job"] = [Unreachable("has not ended")] * 100_000
     assert world.ship(MIGRATE, B).outcome is Outcome.ERROR
+
+
+def test_a_job_that_takes_long_keeps_its_lease(world: World) -> None:
+    world.cluster.failing["run_job"] = [Unreachable("has not ended")] * 3
+    assert world.ship(MIGRATE, B).outcome is Outcome.SUCCESS
+    assert world.cluster.calls.count("renew") == 3
 
 
 def manifests(world: World, plan: str = "resources: [board.yaml]") -> None:
