@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,8 +116,11 @@ class _Steps:
 
 def instance_yaml() -> str:
     """Dagster's instance settings: those of the checkout, or those that came with the package."""
-    package = Path(__file__).parents[2]
-    for path in (package.parent / INSTANCE, package / INSTANCE):
+    checkout, installed = (
+        Path(__file__).parents[3],
+        Path(sys.prefix, "share", "flowmaster-delivery"),
+    )
+    for path in (checkout / INSTANCE, installed / INSTANCE):
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise Permanent("the package is not whole: dagster.yaml is missing; install it again")
