@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from flowmaster_delivery.model.errors import Permanent, UnknownName
 
+FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 CONNECTIONS = 32
 """Connections kept per API server: as many as services that roll out side by side."""
 
@@ -53,7 +54,17 @@ def _read(kubeconfig: Path, context: str | None) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Permanent(f"kubeconfig {kubeconfig} is not a kubeconfig; check FLOWMASTER_KUBECONFIG")
     _refuse_programs(kubeconfig, content, context)
+    _make_absolute(content, kubeconfig.absolute().parent)
     return content
+
+
+def _make_absolute(content: dict[str, Any], folder: Path) -> None:
+    """Files are named relative to the kubeconfig, as kubectl reads them."""
+    for plural, singular in (("clusters", "cluster"), ("users", "user")):
+        for entry in content.get(plural) or ():
+            named = entry.get(singular) or {}
+            for key in FILES & named.keys():
+                named[key] = str(folder / named[key])
 
 
 def _refuse_programs(kubeconfig: Path, content: dict[str, Any], context: str | None) -> None:

@@ -248,6 +248,15 @@ def test_a_context_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -
         connect(kubeconfig(tmp_path, "http://127.0.0.1:1"), "stagin")
 
 
+def test_files_that_a_kubeconfig_names_lie_beside_it(far: FarEnd, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-a-file")
+    api = Api(connect(kubeconfig(tmp_path, far.url, {"tokenFile": "token"}), None))
+    far.say(PATH, Reply({"items": []}))
+    api.get(PATH)
+    api.close()
+    assert far.asked[0].headers["authorization"] == "Bearer from-a-file"
+
+
 @pytest.mark.parametrize("content", ["", "a: [", "- 1", None])
 def test_a_kubeconfig_that_cannot_be_used_says_what_to_set(
     tmp_path: Path, content: str | None
