@@ -71,9 +71,10 @@ class GraphqlLauncher:
         return self._launched(answer["run"])
 
     def find(self, occasion: str) -> LaunchedRun | None:
-        """The newest run of an occasion that was not called off."""
-        runs = self.runs({"flowmaster/occasion": occasion})
-        return next((run for run in runs if run.state != "CANCELED"), None)
+        """The run of an occasion. One submitted twice has a second run, which is called off."""
+        runs = [r for r in self.runs({"flowmaster/occasion": occasion}) if r.state != "CANCELED"]
+        taken_on = [run for run in runs if run.state != "NOT_STARTED"]
+        return next(iter(taken_on or runs), None)
 
     def runs(self, tags: Mapping[str, str]) -> tuple[LaunchedRun, ...]:
         """The newest runs (up to 20) with all of these tags, newest first."""

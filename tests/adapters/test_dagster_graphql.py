@@ -111,6 +111,15 @@ def test_a_run_that_was_called_off_does_not_stand_for_its_occasion(
     assert launcher.find("promote:1") is None
 
 
+def test_of_an_occasion_submitted_twice_the_run_that_was_taken_on_counts(
+    dagster: FarEnd, launcher: GraphqlLauncher
+) -> None:
+    answers(dagster, runs(a_run("NOT_STARTED"), {**a_run("QUEUED"), "runId": "r0"}))
+    found = launcher.find("promote:1")
+    assert found is not None
+    assert found.id == "r0"
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [

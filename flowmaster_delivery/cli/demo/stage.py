@@ -62,30 +62,30 @@ class Stage:
 
     def wait_for_run(self, limit: float = PATIENCE, **sought: str) -> Mapping[str, Any]:
         """The run that something led to, once it has ended well; its link is told at once."""
-        server = self.session.server()
+        self.wait_for_begin(limit, **sought)
         words = _words(sought)
-        run = self.wait_for_begin(limit, **sought)
 
         def ended() -> Mapping[str, Any] | None:
-            now: Mapping[str, Any] = server.get(f"/api/runs/{run['run']}")
-            return now if now["finished"] else None
+            run = self._run_of(sought)
+            return run if run and run["finished"] else None
 
-        done = wait_for(f"run {run['run']} of {words} to end", ended, limit)
+        found = wait_for(f"the run of {words} to end", ended, limit)
+        done: Mapping[str, Any] = self.session.server().get(f"/api/runs/{found['run']}")
         reasons = "; ".join(reason["message"] for reason in done["reasons"])
         expect(done["state"] == "SUCCESS", f"the run of {words} ended {done['state']}: {reasons}")
         return done
 
     def wait_for_begin(self, limit: float = PATIENCE, **sought: str) -> Mapping[str, Any]:
         """The run that something led to, as soon as there is one."""
-        server = self.session.server()
-
-        def begun() -> Mapping[str, Any] | None:
-            runs = server.get("/api/runs", sought)
-            return next((run for run in runs if run["state"] != "CANCELED"), None)
-
-        run = wait_for(f"the run of {_words(sought)}", begun, limit)
+        run = wait_for(f"the run of {_words(sought)}", lambda: self._run_of(sought), limit)
         self.narrator.say("the run that this led to:", run["url"])
         return run
+
+    def _run_of(self, sought: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Webhook and sensor may both ask for it: then one is called off before it begins."""
+        runs = self.session.server().get("/api/runs", sought)
+        aside = ("CANCELED", "NOT_STARTED")
+        return next((run for run in runs if run["state"] not in aside), None)
 
     def refusal(self, version: str) -> dict[str, str]:
         """Gate to its words, of all that closed the newest promotion of a version."""

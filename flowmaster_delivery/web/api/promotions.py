@@ -132,7 +132,7 @@ async def run_of(request: Request) -> Response:
 
 def _run(run_id: str, office: Office) -> dict[str, object]:
     run = office.launcher.run(run_id)
-    following = office.launcher.find(f"ship:{run.id}") if run.state == "SUCCESS" else None
+    following = office.launcher.find(f"ship:{run.id}") if run.finished else None
     catalog = office.catalog
     return {**_told(run, catalog), "next": _told(following, catalog) if following else None}
 
