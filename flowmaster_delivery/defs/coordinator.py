@@ -59,6 +59,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         who = self._asker(context, submission)
         if who.via is not Via.GRANT:  # an occasion is a claim, and only ours are believed
             submission = replace(submission, occasion=f"run:{run.run_id}")
+        self._instance.add_run_tags(run.run_id, _claims(submission, who))
         refused = rules.refusal(submission, self.catalog.environments, who)
         if refused:
             self._instance.report_run_failed(run, f"Refused: {refused}")
@@ -66,6 +67,11 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         duplicate = rules.duplicate_of(submission, self._same_occasion(submission))
         if duplicate:
             self._call_off(run, f"{submission.occasion} has its run already: {duplicate.run_id}")
+            return self._reloaded(run)
+        newer = self._overtaken_by(context, submission)
+        if newer:
+            words = f"run {newer.run_id} brought {newer.ref} to {newer.commit[:8]} meanwhile"
+            self._call_off(run, words)
             return self._reloaded(run)
         self._instance.add_run_tags(run.run_id, self._tags(submission, who))
         submitted = super().submit_run(context._replace(dagster_run=self._reloaded(run)))
@@ -102,9 +108,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         key = self.settings.seal_key.read()
         return {
             tags.ENVIRONMENT: environment.name,
-            tags.OCCASION: submission.occasion,
             tags.PURPOSE: rules.purpose(submission, environment).value,
-            tags.ASKED_BY: who.name,
             tags.VOUCHER: seal(key, voucher(submission.run_id, who)),
             **rules.locks(submission),
         }
@@ -117,6 +121,20 @@ class DeliveryCoordinator(QueuedRunCoordinator):
             for record in records
             if record.dagster_run.status is not DagsterRunStatus.CANCELED
         ]
+
+    def _overtaken_by(self, context: SubmitRunContext, again: Submission) -> Submission | None:
+        """Only of what Dagster itself starts again; a person may want the older commit."""
+        parent = context.dagster_run.parent_run_id
+        if not (parent and again.ref and self._inherited(context)):
+            return None
+        crashed = self._instance.get_run_record_by_id(parent)
+        wanted = RunsFilter(tags={tags.ENVIRONMENT: again.environments[0], tags.REF: again.ref})
+        others = [
+            self._read(record)
+            for record in self._instance.get_run_records(wanted, limit=100)
+            if record.dagster_run.status is not DagsterRunStatus.CANCELED
+        ]
+        return rules.overtaken_by(self._read(crashed), again, others) if crashed else None
 
     def _make_way(self, newer: Submission) -> None:
         """Call off the queued runs that this one makes idle."""
@@ -139,3 +157,12 @@ class DeliveryCoordinator(QueuedRunCoordinator):
 
     def _reloaded(self, run: DagsterRun) -> DagsterRun:
         return self._instance.get_run_by_id(run.run_id) or run
+
+
+def _claims(submission: Submission, who: Asker) -> dict[str, str]:
+    """What the run claims to be, as far as it is true; a grant is good for one submission."""
+    return {
+        tags.OCCASION: submission.occasion,
+        tags.ASKED_BY: who.name,
+        tags.GRANT: tags.SPENT,
+    }

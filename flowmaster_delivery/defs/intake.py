@@ -6,6 +6,7 @@ one failed.
 
 import base64
 import json
+import logging
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +27,8 @@ from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.policy.intake import Seen
 from flowmaster_delivery.ports import Ports, RunOrder
+
+LOG = logging.getLogger(__name__)
 
 Memory = dict[str, Seen]
 
@@ -78,15 +81,19 @@ def intake_sensor(platform: Platform, interval: int) -> SensorDefinition:
 
 def _look_at_all(
     platform: Platform, ports: Ports, memory: Memory
-) -> list[tuple[Repository, Look | DeliveryError]]:
+) -> list[tuple[Repository, Look | Exception]]:
     catalog = platform.catalog
     repositories = list(catalog.repositories.values())
 
-    def one(repository: Repository) -> tuple[Repository, Look | DeliveryError]:
+    def one(repository: Repository) -> tuple[Repository, Look | Exception]:
         try:
             seen = memory.get(repository.name)
             return repository, look(repository, catalog, ports, seen, platform.now())
         except DeliveryError as error:
+            return repository, error
+        except Exception as error:
+            # What nobody foresaw in one repository must not hold up the others.
+            LOG.exception("looking at %s failed", repository.name)
             return repository, error
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="intake") as pool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 
 from flowmaster_delivery.defs import submissions as tags
-from flowmaster_delivery.defs.resources import Platform, clock
+from flowmaster_delivery.defs.resources import Platform, asker_of, clock
 from flowmaster_delivery.model.seal import Grant
 from flowmaster_delivery.ports import RunOrder
 
@@ -22,14 +22,17 @@ def new_requests(
     return [
         request_of(order, asked_by, platform)
         for order in orders
-        if not has_run(order.occasion, instance)
+        if not has_run(order.occasion, platform, instance)
     ]
 
 
-def has_run(occasion: str, instance: DagsterInstance) -> bool:
-    """Whether a run of this occasion exists that was not called off."""
+def has_run(occasion: str, platform: Platform, instance: DagsterInstance) -> bool:
+    """Whether a run of this occasion was let through by the coordinator, and not called off."""
+    key = platform.settings.seal_key.read()
     runs = instance.get_runs(RunsFilter(tags={tags.OCCASION: occasion}))
-    return any(run.status is not DagsterRunStatus.CANCELED for run in runs)
+    return any(
+        run.status is not DagsterRunStatus.CANCELED and asker_of(run, key).known for run in runs
+    )
 
 
 def request_of(order: RunOrder, asked_by: str, platform: Platform) -> RunRequest:

@@ -173,6 +173,20 @@ def test_the_same_occasion_twice_is_one_run(instance: DagsterInstance) -> None:
     assert [run.run_id for run in queued] == [first.run_id]
 
 
+def test_a_refused_run_claims_no_occasion(instance: DagsterInstance) -> None:
+    run = submit(instance, "production", tags={"flowmaster/occasion": "ship:r1"})
+    assert run.status is DagsterRunStatus.FAILURE
+    assert run.tags["flowmaster/occasion"] == f"run:{run.run_id}"
+
+
+def test_a_grant_is_good_for_one_submission(instance: DagsterInstance) -> None:
+    first = submit(instance, "production", tags=granted("o1", "production"))
+    instance.report_run_failed(first, "it failed")
+    again = submit(instance, "production", tags=first.tags)
+    assert again.status is DagsterRunStatus.FAILURE
+    assert again.tags["flowmaster/asked-by"] == "anonymous"
+
+
 def test_an_expired_grant_names_nobody(instance: DagsterInstance) -> None:
     run = submit(instance, "production", tags=granted("o1", "production", minutes=-1))
     assert run.status is DagsterRunStatus.FAILURE

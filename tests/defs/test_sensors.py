@@ -74,9 +74,19 @@ def test_an_occasion_that_the_webhook_launched_is_not_launched_twice(lab: Lab) -
     head = lab.platform.forge.push("platform", "develop", "c2", {"services/api": "api-2"})
     lab.platform.build(head, "api")
     (request,) = lab.tick("intake", cursor).run_requests or ()
+    lab.launched(request.tags)
+    assert lab.tick("intake", cursor).run_requests == []
+
+
+def test_a_run_that_only_claims_the_occasion_does_not_stand_for_it(lab: Lab) -> None:
+    lab.platform.start()
+    cursor = lab.tick("intake").cursor
+    head = lab.platform.forge.push("platform", "develop", "c2", {"services/api": "api-2"})
+    lab.platform.build(head, "api")
+    (request,) = lab.tick("intake", cursor).run_requests or ()
     job = lab.definitions.resolve_implicit_global_asset_job_def()
     lab.instance.create_run_for_job(job, tags=dict(request.tags))
-    assert lab.tick("intake", cursor).run_requests == []
+    assert len(lab.tick("intake", cursor).run_requests or ()) == 1
 
 
 def test_a_repository_that_fails_does_not_hold_up_the_others(lab: Lab) -> None:
@@ -167,8 +177,7 @@ def test_what_is_shipping_is_not_shipped_again(lab: Lab) -> None:
     ended_promotion(lab, DagsterRunStatus.SUCCESS)
     found = lab.tick("ship")
     (request,) = found.run_requests or ()
-    job = lab.definitions.resolve_implicit_global_asset_job_def()
-    lab.instance.create_run_for_job(job, tags=dict(request.tags))
+    lab.launched(request.tags)
     assert lab.tick("ship", found.cursor).run_requests == []
 
 
