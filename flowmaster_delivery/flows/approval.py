@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.model.catalog import Catalog, Environment, Repository
+from flowmaster_delivery.flows.release import remember_release
+from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, Repository
 from flowmaster_delivery.model.errors import Refused, UnknownName
 from flowmaster_delivery.model.facts import ApprovalFacts
 from flowmaster_delivery.model.promotion import Approval, ApprovalSource, Candidate, ReleaseSeen
@@ -64,6 +66,10 @@ def approve(
             f"{person.username} is not a member of {rule.group}, whose approval "
             f"{environment.name} asks for; ask one of that group"
         )
+    if environment.ref.kind is RefKind.VERSION:
+        source = Source(environment, repository, release.commit, release.version, release.version)
+        services = catalog.services_of(repository.name)
+        release = remember_release(source, services, Reading(catalog, ports), now)
     approval = Approval(
         repository=repository.name,
         version=release.version,

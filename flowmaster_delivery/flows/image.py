@@ -12,6 +12,7 @@ from datetime import datetime
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Kind, Repository, Service
 from flowmaster_delivery.model.image import ImageRecord, Origin, RegistryImage
+from flowmaster_delivery.model.rollout import Method
 from flowmaster_delivery.policy.images import known_image, source_digest
 
 LOOK_BACK = 50
@@ -89,7 +90,8 @@ def label(service: Service, record: ImageRecord, reading: Reading) -> None:
 def affected(source: Source, reading: Reading) -> tuple[Service, ...]:
     """The services whose source at the commit has not been brought to the environment yet.
 
-    One whose last attempt with this source failed is not affected: it has its outcome.
+    One whose last attempt was with this source and failed is not affected: it has its outcome.
+    Neither is one that was rolled back from it: the source that was bad stays away.
     """
     fingerprints = reading.fingerprints(source.repository, source.commit)
     history, environment = reading.ports.history, source.environment.name
@@ -97,8 +99,9 @@ def affected(source: Source, reading: Reading) -> tuple[Service, ...]:
     for service in reading.catalog.services_of(source.repository.name):
         wanted = fingerprints[service.name]
         images = history.images(service.name, environment, limit=1)
-        done = history.deployments(service.name, environment, limit=5)
-        settled = any(record.fingerprint == wanted for record in done)
+        done = history.deployments(service.name, environment, limit=10)
+        tried = next((r for r in done if r.method is not Method.ROLLBACK), None)
+        settled = tried is not None and tried.fingerprint == wanted
         if not (images and images[0].fingerprint == wanted and settled):
             changed.append(service)
     return tuple(changed)

@@ -6,7 +6,7 @@ end in the same orders with the same occasions, so that together they launch one
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +14,11 @@ from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.image import Source, Unresolved, affected, resolve
 from flowmaster_delivery.flows.promotion import candidate_of, evaluate, running_digest
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.release import remember_release
 from flowmaster_delivery.flows.telling import ci_failed, second_writer, tell_news, unversioned
 from flowmaster_delivery.model.catalog import Catalog, Environment, Repository, Service
+from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.model.events import Event
-from flowmaster_delivery.model.image import ImageRecord
 from flowmaster_delivery.model.promotion import ReleaseSeen
 from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.policy.intake import (
@@ -34,6 +35,9 @@ from flowmaster_delivery.policy.intake import (
 )
 from flowmaster_delivery.policy.versioning import is_version
 from flowmaster_delivery.ports import Ports, RunOrder
+
+PAGE = 100
+"""Pipelines that one look reads; behind as many newer ones, a commit's own is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +64,20 @@ def look(
 ) -> Look:
     """One look at everything in the repository: three requests when nothing is new.
 
-    The first look of all only remembers what is there.
+    The first look of all only remembers what is there, and so does the first one after an
+    environment was added to the catalog.
     """
     refs = ports.forge.refs(repository)
     feeds = _feeds(catalog)
     if seen is None:
-        heads = {e.name: refs.branches[b] for e, b in feeds if b in refs.branches}
-        return Look((), (), baseline(refs, heads))
+        return Look((), (), baseline(refs, _heads(feeds, refs)))
     pipelines = ports.forge.pipelines(repository)
     found = news(seen, refs, [branch for _, branch in feeds] + [repository.main])
     reading = Reading(catalog, ports)
     findings = _Findings([], list(tell_news(found, repository, refs, reading, now)), {}, {})
-    for environment, branch in feeds:
+    added = [(e, branch) for e, branch in feeds if e.name not in seen.handled]
+    findings.handled.update(_heads(added, refs))
+    for environment, branch in (feed for feed in feeds if feed not in added):
         _look_at_branch(
             environment, branch, repository, refs, pipelines, seen, reading, findings, now
         )
@@ -111,12 +117,17 @@ def _feeds(catalog: Catalog) -> list[tuple[Environment, str]]:
     ]
 
 
+def _heads(feeds: Iterable[tuple[Environment, str]], refs: Refs) -> dict[str, str]:
+    """Environment to the head of its branch; empty where there is no such branch yet."""
+    return {environment.name: refs.branches.get(branch, "") for environment, branch in feeds}
+
+
 def _look_at_branch(
     environment: Environment,
     branch: str,
     repository: Repository,
     refs: Refs,
-    pipelines: Iterable[Pipeline],
+    pipelines: Sequence[Pipeline],
     seen: Seen,
     reading: Reading,
     findings: _Findings,
@@ -126,6 +137,9 @@ def _look_at_branch(
     if head is None or seen.handled.get(environment.name) == head:
         return
     pipeline = newest_pipeline(pipelines, branch, head)
+    if pipeline is None and len(pipelines) >= PAGE:
+        of_head = reading.ports.forge.pipelines_of(repository, head)
+        pipeline = newest_pipeline(of_head, branch, head)
     mark = f"{head}:{pipeline.id}:{pipeline.state}" if pipeline else ""
     if pipeline is None or (pipeline.finished and seen.examined.get(environment.name) == mark):
         return
@@ -137,8 +151,11 @@ def _look_at_branch(
         findings.examined[environment.name] = mark
         return
     writers = second_writers(jobs, repository.ci_stages)
-    if writers:
+    told = f"{head}:{pipeline.id}:second_writer"
+    if writers and seen.examined.get(environment.name) != told:
         findings.notices.append(second_writer(repository, environment, writers, pipeline, now))
+    if writers:
+        findings.examined[environment.name] = told
     _order_delivery(Source(environment, repository, head, branch), reading, findings, now)
 
 
@@ -153,13 +170,31 @@ def _order_delivery(source: Source, reading: Reading, findings: _Findings, now: 
         ready = _gate_is_open(service, source, reading, now)
         (open_ if ready else closed).append(service.name)
     if open_ or closed:
-        findings.orders.append(orders.delivery(source, open_, closed))
+        after = _moved_back_from(source, reading)
+        findings.orders.append(orders.delivery(source, open_, closed, after=after))
     if not closed:
         findings.handled[source.environment.name] = source.commit
 
 
+def _moved_back_from(source: Source, reading: Reading) -> str | None:
+    """The commit that stood here last, where the branch was at this one before and moved back."""
+    records = [
+        record
+        for service in reading.catalog.services_of(source.repository.name)
+        for record in reading.ports.history.images(service.name, source.environment.name)
+    ]
+    latest = max(records, key=lambda record: record.at, default=None)
+    if latest is None or latest.commit == source.commit:
+        return None
+    return latest.commit if any(r.commit == source.commit for r in records) else None
+
+
 def _gate_is_open(service: Service, source: Source, reading: Reading, now: datetime) -> bool:
-    record = resolve(service, source, reading, now)
+    """Closed too where the image cannot be read for good: the run says why, the others go on."""
+    try:
+        record = resolve(service, source, reading, now)
+    except Permanent:
+        return False
     if isinstance(record, Unresolved):
         return False
     return evaluate(candidate_of(service, record), reading, now).open
@@ -207,25 +242,3 @@ def changed_by(
         if name not in release.images
         or running_digest(name, environment, reading) != release.images[name]
     ]
-
-
-def remember_release(
-    source: Source, services: Iterable[Service], reading: Reading, now: datetime
-) -> ReleaseSeen:
-    """Record the first sight of a version at a commit, with the digest of every service it has."""
-    history = reading.ports.history
-    known = [r for r in history.releases(source.repository.name) if r.version == source.version]
-    if known and known[0].commit == source.commit and known[0].images:
-        return known[0]
-    records = [resolve(service, source, reading, now) for service in services]
-    images = [record for record in records if isinstance(record, ImageRecord)]
-    release = ReleaseSeen(
-        repository=source.repository.name,
-        version=source.version or "",
-        commit=source.commit,
-        at=now,
-        images={record.service: record.digest for record in images},
-        fingerprints={record.service: record.fingerprint for record in images},
-    )
-    history.record(release)
-    return release

@@ -25,17 +25,25 @@ VERSION = "flowmaster/version"
 PURPOSE = "flowmaster/purpose"
 
 
-def delivery(source: Source, all_the_way: Iterable[str], admission_only: Iterable[str]) -> RunOrder:
+def delivery(
+    source: Source,
+    all_the_way: Iterable[str],
+    admission_only: Iterable[str],
+    *,
+    after: str | None = None,
+) -> RunOrder:
     """A branch's commit into its environment: services whose gate is open go all the way.
 
     The others are asked, so that their refusal is on record; when they open later, that is another
-    occasion of the same commit.
+    occasion of the same commit. So is the return of a branch to a commit that it had before:
+    `after` is the commit it returns from.
     """
     open_, closed = sorted(all_the_way), sorted(admission_only)
     assets = [(service, chapter) for service in open_ for chapter in (*ADMISSION, *DELIVERY)]
     assets += [(service, chapter) for service in closed for chapter in ADMISSION]
-    suffix = f"/without:{','.join(closed)}" if closed else ""
-    occasion = _occasion(source) + suffix
+    back = f"/after:{after[:12]}" if after else ""
+    without = f"/without:{','.join(closed)}" if closed else ""
+    occasion = _occasion(source) + back + without
     return _order(source, assets, purpose="delivery", ship=True, occasion=occasion)
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from flowmaster_delivery.flows.approval import approval_facts
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Service
-from flowmaster_delivery.model.errors import NotFound, Transient
+from flowmaster_delivery.model.errors import DeliveryError, NotFound
 from flowmaster_delivery.model.facts import CiFacts, GateFacts, TagFacts, Unread
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord, RegistryImage
@@ -112,7 +112,7 @@ def _facts(
             return Unread("not required by policy")
         try:
             return read()
-        except Transient as error:
+        except DeliveryError as error:  # whatever kept it from being read closes this gate alone
             return Unread(str(error))
 
     return GateFacts(

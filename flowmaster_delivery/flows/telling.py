@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Repository
+from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.events import Event, Severity
 from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.policy.intake import News, NewsKind
@@ -53,9 +54,13 @@ def _words(
 
 
 def _was_forced(item: News, repository: Repository, reading: Reading) -> bool:
+    """Whether the branch lost its old head; one that GitLab has cleared away is lost as well."""
     if item.before is None:
         return False
-    return not reading.ports.forge.contains(repository, item.name, item.before)
+    try:
+        return not reading.ports.forge.contains(repository, item.name, item.before)
+    except NotFound:
+        return True
 
 
 def ci_failed(

@@ -157,20 +157,38 @@ def duplicate_of(
     return min(earlier, key=lambda other: other.order, default=None) if earlier else None
 
 
+def overtaken_by(
+    crashed: Submission, again: Submission, others: Iterable[Submission]
+) -> Submission | None:
+    """The run of a newer commit that came after `crashed`, which Dagster wants to start `again`.
+
+    Started again behind it, the older commit would be the last one that arrives.
+    """
+    later = (other for other in others if other.order > crashed.order)
+    return next((o for o in later if _replaces(o, again)), None)
+
+
 def gives_way(queued: Submission, newer: Submission) -> bool:
-    """Whether a queued run has nothing to do once a newer commit of the same ref is on its way."""
-    same = (queued.environments, queued.repository, queued.ref) == (
+    """Whether a queued run has nothing to do once a newer commit of the same ref is on its way.
+
+    What is executed again is no newer commit, however late it was submitted.
+    """
+    return not newer.again and queued.order < newer.order and _replaces(newer, queued)
+
+
+def _replaces(newer: Submission, older: Submission) -> bool:
+    """Whether one brings another commit of the same ref, to all services of the other."""
+    same = (older.environments, older.repository, older.ref) == (
         newer.environments,
         newer.repository,
         newer.ref,
     )
     chapters = frozenset({"image", "promotion", "deployment", "health"})
-    both_whole = queued.chapters == newer.chapters == chapters
+    both_whole = older.chapters == newer.chapters == chapters
     return (
         same
         and both_whole
-        and bool(queued.ref)
-        and queued.commit != newer.commit
-        and queued.order < newer.order
-        and {service for service, _ in queued.assets} <= {service for service, _ in newer.assets}
+        and bool(older.ref)
+        and older.commit != newer.commit
+        and {service for service, _ in older.assets} <= {service for service, _ in newer.assets}
     )
