@@ -55,7 +55,7 @@ def intake_sensor(platform: Platform, interval: int) -> SensorDefinition:
         description="Branches, tags and pipelines of every repository: what is new is ordered.",
     )
     def intake(context: SensorEvaluationContext) -> SensorResult:
-        ports = platform.ports(context.instance)
+        ports = platform.ports(platform.instance(context))
         memory = unpack(context.cursor)
         orders: list[RunOrder] = []
         failures: list[str] = []
@@ -69,7 +69,7 @@ def intake_sensor(platform: Platform, interval: int) -> SensorDefinition:
                 failures.append(f"{repository.name} could not be looked at: {found}")
         for failure in failures:
             context.log.error(failure)
-        requests = new_requests(orders, "intake", platform, context.instance)
+        requests = new_requests(orders, "intake", platform, platform.instance(context))
         return SensorResult(
             run_requests=requests,
             skip_reason=None if requests else SkipReason("; ".join(failures) or "nothing new"),

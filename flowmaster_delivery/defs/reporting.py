@@ -68,9 +68,9 @@ def reporting_sensor(platform: Platform, interval: int) -> SensorDefinition:
     )
     def back_to_gitlab(context: SensorEvaluationContext) -> SensorResult:
         written: dict[str, str] = json.loads(context.cursor or "{}")
-        ports = platform.ports(context.instance)
+        ports = platform.ports(platform.instance(context))
         current: dict[str, str] = {}
-        for report in _reports(platform, context.instance):
+        for report in _reports(platform, platform.instance(context)):
             known = written.get(report.key)
             if known != report.status and _write(report, platform, ports, context):
                 known = report.status

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from dagster import DagsterInstance, DagsterRun, InitResourceContext, ResourceDefinition
+from dagster import (
+    DagsterInstance,
+    DagsterRun,
+    InitResourceContext,
+    ResourceDefinition,
+    SensorEvaluationContext,
+)
 
 from flowmaster_delivery.defs.submissions import VOUCHER, asker_in
 from flowmaster_delivery.flows.reading import Reading
@@ -81,10 +87,20 @@ class Platform:
         self.settings, self.catalog, self.now = settings, catalog, now
         self._opener = opener
         self._ports: Ports | None = None
+        self._instance: DagsterInstance | None = None
         self._guard = threading.Lock()
 
+    def instance(self, context: SensorEvaluationContext) -> DagsterInstance:
+        """The instance of a tick, opened once per process: Dagster would open one per tick."""
+        if context.instance_ref is None:  # a context that was made with its instance
+            return context.instance
+        with self._guard:
+            if self._instance is None:
+                self._instance = DagsterInstance.from_ref(context.instance_ref)
+            return self._instance
+
     def ports(self, instance: DagsterInstance) -> Ports:
-        """The ports, with the history of this instance (Dagster opens one per tick)."""
+        """The ports, with the history of this instance."""
         with self._guard:
             if self._ports is None:
                 self._ports = self._opener(self.settings, self.catalog, instance)

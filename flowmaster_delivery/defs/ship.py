@@ -55,11 +55,11 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
         now = clock()
         since = datetime.fromisoformat(context.cursor) if context.cursor else now - FIRST_LOOK
         requests = []
-        for record in _ended_promotions(context.instance, since - OVERLAP):
+        for record in _ended_promotions(platform.instance(context), since - OVERLAP):
             run = record.dagster_run
-            who = platform.delivery(context.instance).asker(run)
-            orders = list(_orders(run, platform, context.instance))
-            requests += new_requests(orders, who.name, platform, context.instance)
+            who = platform.delivery(platform.instance(context)).asker(run)
+            orders = list(_orders(run, platform, platform.instance(context)))
+            requests += new_requests(orders, who.name, platform, platform.instance(context))
         return SensorResult(
             run_requests=requests,
             skip_reason=None if requests else SkipReason("no promotion has ended"),

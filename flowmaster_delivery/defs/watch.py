@@ -94,7 +94,7 @@ def health_sensor(platform: Platform, interval: int) -> SensorDefinition:
         description="Health of every service in every environment: changes and a heartbeat.",
     )
     def health_watch(context: SensorEvaluationContext) -> SkipReason:
-        recorded, failures = watch.look(platform.ports(context.instance), platform.now())
+        recorded, failures = watch.look(platform.ports(platform.instance(context)), platform.now())
         for failure in failures:
             context.log.error(failure)
         return SkipReason("; ".join([f"{recorded} observations recorded", *failures]))
