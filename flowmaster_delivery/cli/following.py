@@ -11,7 +11,7 @@ from flowmaster_delivery.cli.console import print_reasons
 from flowmaster_delivery.cli.session import Server, Session
 from flowmaster_delivery.model.errors import Transient
 
-INTERVAL = 0.5
+INTERVAL = 1.0
 """Seconds between two looks at a run."""
 PATIENCE = 60.0
 """Seconds within which the rollout of an admitted promotion must have begun."""

@@ -26,29 +26,32 @@ from flowmaster_delivery.settings import Settings
     "--home", type=click.Path(file_okay=False, path_type=Path), help="Folder of all data."
 )
 @click.option("--port", default=UI_PORT, show_default=True, help="Of the UI; another if taken.")
-@click.pass_obj
-def demo(session: Session, exit_: bool, home: Path | None, port: int) -> None:
+@click.pass_context
+def demo(ctx: click.Context, exit_: bool, home: Path | None, port: int) -> None:
     """A release from a push to production, really lived through on the sandbox.
 
     Takes about a minute and a half. In a terminal the UI stays up until Ctrl-C; without one, or
     with --exit, all ends with the story.
 
-    Exit status: 0 if it went as told, 1 if not, with the reason.
+    Exit status: 0 if it went as told, 1 if not (with the reason) or if it was interrupted.
     """
     console = out()
     stays = sys.stdin.isatty() and sys.stdout.isatty() and not exit_
+    session: Session = ctx.obj
     settings = Settings.from_environ({"DAGSTER_HOME": str(session.settings.home)})
-    narrator = Narrator(console)
+    narrator, told = Narrator(console), False
     ports = chosen_ports(port, SERVER_PORT)
     narrator.step("The platform and its sandbox come up")
     try:
         with running(settings, home or settings.home, ports, console, on_sandbox_=True) as platform:
             tell_addresses(platform, console, narrator.seconds)
             _live(platform, narrator)
+            told = True
             if stays:
                 _stay(platform, console)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         console.print("\nstopped; nothing is left running")
+        ctx.exit(0 if told else 1)
 
 
 def _live(platform: Platform, narrator: Narrator) -> None:

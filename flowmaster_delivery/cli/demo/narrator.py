@@ -12,7 +12,7 @@ from rich.text import Text
 from flowmaster_delivery.model.errors import Permanent, Transient
 
 T = TypeVar("T")
-INTERVAL = 0.25
+INTERVAL = 0.5
 """Seconds between two looks at what is waited for."""
 
 

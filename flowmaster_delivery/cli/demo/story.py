@@ -46,7 +46,10 @@ class Story:
             ("A merge request brings it to main, and Sam tags it", self.to_main),
             ("Production is asked for at once, and refuses with all reasons", self.refused),
             ("Sofia approves with her own GitLab token", self.approved),
-            ("Meanwhile Devi has a release of the frontend on its way", self.second_release),
+            (
+                "Meanwhile Devi has brought a release of the frontend on its way",
+                self.second_release,
+            ),
             ("The soak is over: production", self.promoted),
             ("The frontend's pods never get ready in production", self.fails),
             ("Back by hand", self.rolled_back),
@@ -69,6 +72,7 @@ class Story:
         self.release.reaches("dev", commit, before)
 
     def to_staging(self) -> None:
+        self.beside.start()
         before = self.stage.digests("staging")
         commit = self.release.merge(
             "develop", "staging", [self.devi], self.devi, f"{VERSION} to staging"
@@ -81,7 +85,6 @@ class Story:
         self.tell.say("the same digests as in dev: built once, promoted twice")
 
     def to_main(self) -> None:
-        self.beside.start()
         approvers = [self.dana, self.sam]
         commit = self.release.merge("staging", "main", approvers, self.sam, f"Release {VERSION}")
         self.release.tag(self.sam, commit)
