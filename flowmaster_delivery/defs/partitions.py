@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from dagster import StaticPartitionsDefinition
 
 from flowmaster_delivery.model.catalog import Catalog
 
 
 def environments(catalog: Catalog) -> StaticPartitionsDefinition:
-    return StaticPartitionsDefinition(list(catalog.environments))
+    """The same definition for all assets and checks: thousands of them share it."""
+    return _partitions(tuple(catalog.environments))
+
+
+@cache
+def _partitions(names: tuple[str, ...]) -> StaticPartitionsDefinition:
+    return StaticPartitionsDefinition(names)
