@@ -147,7 +147,7 @@ def test_a_slow_gitlab_does_not_slow_the_answer(client: TestClient, office: Fake
     took = time.monotonic() - started
     held.set()
     assert answer.status_code == 202
-    assert took < 1
+    assert took < 3
 
 
 def test_gitlab_down_is_left_to_the_sensor(client: TestClient, office: FakeOffice) -> None:

@@ -13,7 +13,7 @@ from flowmaster_delivery.cli.up.tether import Tether, end_groups, signal_group
 from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.settings import environ_of_child
 
-GRACE = 6.0
+GRACE = 8.0
 """Seconds in which a part may end by itself once it is told to."""
 LOOK = 0.1
 """Seconds between two looks at whether a part answers."""
