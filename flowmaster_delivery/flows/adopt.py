@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from flowmaster_delivery.flows.image import Source, Unresolved, resolve
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.model.catalog import Environment, Kind, Service
-from flowmaster_delivery.model.errors import NotFound
+from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, Service
+from flowmaster_delivery.model.errors import Malformed, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Pod, Workload
 from flowmaster_delivery.policy.images import source_digest
-from flowmaster_delivery.policy.versioning import is_version, newest_version
+from flowmaster_delivery.policy.versioning import newest_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def adopt(
 ) -> tuple[Adopted, ...]:
     """Adopt every service of the environment; one that cannot be is named with the reason.
 
-    A service that has a deployment on record is left as it is: adopting twice changes nothing.
+    A service that was brought there already is left as it is: adopting twice changes nothing.
     """
     cluster = reading.ports.cluster(environment)
     workloads, pods = cluster.workloads(), cluster.all_pods()
@@ -63,13 +64,15 @@ def _adopt_one(
     reading: Reading,
     now: datetime,
 ) -> Adopted:
-    known = reading.ports.history.deployments(service.name, environment.name, limit=1)
+    done = reading.ports.history.deployments(service.name, environment.name)
+    known = next((r for r in done if r.outcome is Outcome.SUCCESS), None)
     if known:
         why = "on record already"
-        return Adopted(service.name, known[0].digest, known[0].version, known[0].commit, why)
+        return Adopted(service.name, known.digest, known.version, known.commit, why)
     try:
-        found = _find(service, environment, workloads, pods, reading)
-    except NotFound as error:
+        found = _find(service, environment, workloads, pods, reading, now)
+        reading.fingerprints(reading.catalog.repository(service.repository), found.commit)
+    except (NotFound, Malformed) as error:
         return Adopted(service.name, None, None, None, str(error))
     _record(service, environment, found, by, reason, reading, now)
     return Adopted(service.name, found.digest, found.version, found.commit)
@@ -81,10 +84,11 @@ def _find(
     workloads: Mapping[str, Workload],
     pods: Mapping[str, tuple[Pod, ...]],
     reading: Reading,
+    now: datetime,
 ) -> _Found:
     if service.kind is Kind.DEPLOYMENT:
         return _find_running(service, environment, workloads, pods, reading)
-    return _find_at_ref(service, environment, reading)
+    return _find_at_ref(service, environment, reading, now)
 
 
 def _find_running(
@@ -97,6 +101,9 @@ def _find_running(
     """What the pods really run, and the commit that the image's label names."""
     if service.workload_name not in workloads:
         raise NotFound(f"there is no Deployment {service.workload_name} in {environment.namespace}")
+    workload = workloads[service.workload_name]
+    if workload.updated < workload.total:
+        raise NotFound(f"{service.name} is being rolled out just now; adopt it when it is calm")
     running = pods.get(service.workload_name, ())
     digests = {p.digest for p in running if p.digest and p.ready and not p.terminating}
     if len(digests) != 1:
@@ -112,29 +119,38 @@ def _find_running(
     return _Found(digest, image.revision, _version_at(service, image.revision, reading))
 
 
-def _find_at_ref(service: Service, environment: Environment, reading: Reading) -> _Found:
+def _find_at_ref(
+    service: Service, environment: Environment, reading: Reading, now: datetime
+) -> _Found:
     """Jobs, manifests and artifacts have no pods to ask: what the environment's ref stands at."""
+    source = _at_ref(service, environment, reading)
+    version = _version_at(service, source.commit, reading)
+    if service.kind is Kind.MANIFESTS:
+        fingerprint = reading.fingerprints(source.repository, source.commit)[service.name]
+        return _Found(source_digest(fingerprint), source.commit, version)
+    if source.version:
+        image = reading.ports.registry.digest_of(service.image, source.version)
+        if image:
+            return _Found(image.digest, source.commit, version)
+    found = resolve(service, source, reading, now)
+    if isinstance(found, Unresolved):
+        raise NotFound(found.why)
+    return _Found(found.digest, source.commit, version)
+
+
+def _at_ref(service: Service, environment: Environment, reading: Reading) -> Source:
     repository = reading.catalog.repository(service.repository)
-    refs = reading.refs(repository)
-    version = newest_version(refs.tags)
-    commit = refs.branches.get(environment.ref.branch or repository.main)
-    if environment.ref.branch is None and version:
-        commit = refs.tags[version]
+    refs, branch = reading.refs(repository), environment.ref.branch
+    version = newest_version(refs.tags) if environment.ref.kind is RefKind.VERSION else None
+    commit = refs.tags[version] if version else refs.branches.get(branch or "")
     if commit is None:
         raise NotFound(f"{repository.name} has no {environment.ref}")
-    fingerprint = reading.fingerprints(repository, commit)[service.name]
-    if service.kind is Kind.MANIFESTS:
-        return _Found(source_digest(fingerprint), commit, _version_at(service, commit, reading))
-    for tag in (version, commit[:8]):
-        image = reading.ports.registry.digest_of(service.image, tag) if tag else None
-        if image:
-            return _Found(image.digest, commit, _version_at(service, commit, reading))
-    raise NotFound(f"the registry has no image of {service.name} for {commit[:8]}")
+    return Source(environment, repository, commit, version or branch or "", version)
 
 
 def _version_at(service: Service, commit: str, reading: Reading) -> str | None:
     tags = reading.refs(reading.catalog.repository(service.repository)).tags
-    return newest_version([tag for tag, at in tags.items() if at == commit and is_version(tag)])
+    return newest_version(tag for tag, at in tags.items() if at == commit)
 
 
 def _record(
@@ -157,7 +173,7 @@ def _record(
             fingerprint=fingerprint,
             commit=found.commit,
             built_from=found.commit,
-            ref=found.version or environment.ref.branch or repository.main,
+            ref=environment.ref.branch or found.version or repository.main,
             origin=Origin.ADOPTED,
             at=now,
             version=found.version,

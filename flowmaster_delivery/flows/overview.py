@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowmaster_delivery.flows.approval import find_release
 from flowmaster_delivery.flows.image import Source, Unresolved, resolve
 from flowmaster_delivery.flows.promotion import candidate_of, evaluate
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.model.catalog import Catalog, Environment, GateName, Repository, Service
-from flowmaster_delivery.model.errors import UnknownName
+from flowmaster_delivery.model.catalog import (
+    Catalog,
+    Environment,
+    GateName,
+    RefKind,
+    Repository,
+    Service,
+)
+from flowmaster_delivery.model.errors import Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.promotion import (
     Candidate,
@@ -22,6 +29,7 @@ from flowmaster_delivery.model.promotion import (
     Verdict,
 )
 from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome
+from flowmaster_delivery.policy.versioning import newest_version
 from flowmaster_delivery.ports import Ports
 
 
@@ -72,12 +80,52 @@ class Plan:
 def status(catalog: Catalog, ports: Ports) -> tuple[StatusRow, ...]:
     """Every service in every environment, in the catalog's order."""
     holds = [hold for hold in ports.history.holds() if hold.active]
+    done = {
+        (service, environment): _done(service, environment, ports)
+        for service in catalog.services
+        for environment in catalog.environments
+    }
     releases = {name: ports.history.releases(name, limit=50) for name in catalog.repositories}
     return tuple(
-        _status_row(service, environment, holds, releases[service.repository], ports)
+        _status_row(
+            service,
+            environment,
+            holds,
+            _released(service.repository, environment.name, releases, done, catalog),
+            done[service.name, environment.name],
+            ports,
+        )
         for service in catalog.services.values()
         for environment in catalog.environments.values()
     )
+
+
+def _done(service: str, environment: str, ports: Ports) -> tuple[DeploymentRecord, ...]:
+    """What was done last, far enough back to know what runs after many tries that failed."""
+    done = ports.history.deployments(service, environment, limit=10)
+    if len(done) == 10 and _running(done) is None:
+        return ports.history.deployments(service, environment)
+    return done
+
+
+def _running(done: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
+    return next((r for r in done if r.outcome is Outcome.SUCCESS), None)
+
+
+def _released(
+    repository: str,
+    environment: str,
+    releases: Mapping[str, tuple[ReleaseSeen, ...]],
+    done: Mapping[tuple[str, str], tuple[DeploymentRecord, ...]],
+    catalog: Catalog,
+) -> list[ReleaseSeen]:
+    """The releases that some service of the repository runs in the environment, newest first.
+
+    All of the repository's where nothing runs there by a version: branches carry none.
+    """
+    records = (_running(done[s.name, environment]) for s in catalog.services_of(repository))
+    versions = {record.version for record in records if record} - {None}
+    return [r for r in releases[repository] if not versions or r.version in versions]
 
 
 def _status_row(
@@ -85,16 +133,16 @@ def _status_row(
     environment: Environment,
     holds: Iterable[Hold],
     releases: Iterable[ReleaseSeen],
+    done: tuple[DeploymentRecord, ...],
     ports: Ports,
 ) -> StatusRow:
-    done = ports.history.deployments(service.name, environment.name, limit=10)
-    running = next((r for r in done if r.outcome is Outcome.SUCCESS), None)
+    running = _running(done)
     looks = ports.history.observations(service.name, environment.name, limit=1)
     here = (service.name, environment.name)
     return StatusRow(
         service=service.name,
         environment=environment.name,
-        version=_version(service, environment, running, releases, ports),
+        version=_version(service.name, running, releases),
         digest=running.digest if running else None,
         health=looks[0].state if looks else None,
         hold=next((h for h in holds if (h.service, h.environment) == here), None),
@@ -105,25 +153,17 @@ def _status_row(
 
 
 def _version(
-    service: Service,
-    environment: Environment,
-    running: DeploymentRecord | None,
-    releases: Iterable[ReleaseSeen],
-    ports: Ports,
+    service: str, running: DeploymentRecord | None, releases: Iterable[ReleaseSeen]
 ) -> str | None:
-    """The newest release that was admitted with the digest that runs (design §9)."""
+    """The newest release here that has the digest that runs (design §9).
+
+    A service whose digest did not change was not touched by it, and is in its manifest.
+    """
     if running is None:
         return None
-    admissions = ports.history.admissions(service.name, environment.name, limit=10)
-    for admission in admissions:
-        candidate = admission.candidate
-        later = admission.at >= running.finished_at or candidate.version == running.version
-        if admission.ship and candidate.digest == running.digest and candidate.version and later:
-            return candidate.version
-    if running.version:
-        return running.version
-    named = (r.version for r in releases if r.images.get(service.name) == running.digest)
-    return next(named, None)
+    holding = [r.version for r in releases if r.images.get(service) == running.digest]
+    named = [running.version] if running.version else []
+    return newest_version([*holding, *named])
 
 
 def _since(done: Iterable[DeploymentRecord], running: DeploymentRecord | None) -> datetime | None:
@@ -153,6 +193,10 @@ def plan(
 ) -> Plan:
     """What shipping a version would do, per service, with every unmet reason of each."""
     catalog, ports = reading.catalog, reading.ports
+    if environment.ref.kind is not RefKind.VERSION:
+        raise Refused(
+            f"{environment.name} is fed by {environment.ref} and takes no releases; push there"
+        )
     repository, release = find_release(version, catalog, ports)
     chosen = chosen_services(repository, services, catalog)
     source = Source(environment, repository, release.commit, release.version, release.version)
@@ -175,11 +219,10 @@ def chosen_services(
 
 
 def _plan_row(service: Service, source: Source, reading: Reading, now: datetime) -> PlanRow:
-    done = reading.ports.history.deployments(service.name, source.environment.name, limit=10)
-    running = next((r for r in done if r.outcome is Outcome.SUCCESS), None)
+    running = _running(_done(service.name, source.environment.name, reading.ports))
     record = resolve(service, source, reading, now)
     if isinstance(record, Unresolved):
-        verdict = _unresolved(record, source, service, now)
+        verdict = _unresolved(record, source, reading, now)
     else:
         verdict = evaluate(candidate_of(service, record), reading, now)
     digest = verdict.candidate.digest
@@ -210,9 +253,10 @@ def _commits(
     return len(between)
 
 
-def _unresolved(missing: Unresolved, source: Source, service: Service, now: datetime) -> Verdict:
+def _unresolved(missing: Unresolved, source: Source, reading: Reading, now: datetime) -> Verdict:
+    """Closed for want of an image; all else that is missing is said with it."""
     candidate = Candidate(
-        service=service.name,
+        service=missing.service,
         environment=source.environment.name,
         repository=source.repository.name,
         commit=source.commit,
@@ -221,5 +265,7 @@ def _unresolved(missing: Unresolved, source: Source, service: Service, now: date
         ref=source.ref,
         version=source.version,
     )
-    check = GateCheck(GateName.IMAGE, GateState.UNMET, missing.why, remedy=missing.why)
-    return Verdict(candidate, (check,), now)
+    asked = evaluate(candidate, reading, now)
+    image = GateCheck(GateName.IMAGE, GateState.UNMET, missing.why, remedy=missing.why)
+    others = [check for check in asked.checks if check.gate is not GateName.IMAGE]
+    return replace(asked, checks=(image, *others))
