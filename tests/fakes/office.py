@@ -9,8 +9,8 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from flowmaster_delivery.flows.image import Source
-from flowmaster_delivery.flows.release import remember_release
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.release import remember_release
 from flowmaster_delivery.model.catalog import Catalog, Environment
 from flowmaster_delivery.model.image import ImageRecord, Origin
 from flowmaster_delivery.model.promotion import ReleaseSeen
