@@ -16,4 +16,4 @@ def environments(catalog: Catalog) -> StaticPartitionsDefinition:
 
 @cache
 def _partitions(names: tuple[str, ...]) -> StaticPartitionsDefinition:
-    return StaticPartitionsDefinition(names)
+    return StaticPartitionsDefinition(list(names))
