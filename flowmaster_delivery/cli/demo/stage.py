@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,12 +127,11 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if " " in word else word
 
 
-def closed_gates(plan: Mapping[str, Any], services: Sequence[str]) -> dict[str, str]:
+def closed_gates(plan: Mapping[str, Any]) -> dict[str, str]:
     """Gate to its words, of every gate that is closed for one of the services."""
     return {
         check["gate"]: check["summary"]
         for row in plan["plan"]["rows"]
-        if row["service"] in services
         for check in row["verdict"]["checks"]
         if check["state"] in ("unmet", "unreadable")
     }

@@ -13,6 +13,8 @@ from flowmaster_delivery.model.errors import DeliveryError
 
 CHANGED = ("notification", "process-design", "ai-agent")
 VERSION = "v1.1.0"
+NEXT_VERSION = "v2.0.0"
+"""Of the frontend, whose releases are its own."""
 BROKEN = "flowmaster-frontend"
 ENVIRONMENTS = ("dev", "staging", "production")
 PATIENCE = 240.0
@@ -33,7 +35,7 @@ class Story:
         self.release = Release(stage, platform, VERSION, CHANGED, self.dana)
         self.aside = Aside()
         behind = replace(stage, narrator=self.aside)
-        self.bad = Release(behind, frontend, VERSION, (BROKEN,), self.devi)
+        self.bad = Release(behind, frontend, NEXT_VERSION, (BROKEN,), self.devi)
         self.beside = threading.Thread(target=self._release_frontend, name="second", daemon=True)
         self.fault: list[DeliveryError] = []
 
@@ -126,9 +128,9 @@ class Story:
             self.fault.append(error)
 
     def promoted(self) -> None:
-        self._open(VERSION, self.release.repository, CHANGED)
+        self._open(self.release)
         words = ("--reason", "BPMN import for the spring release")
-        self._must("promote", "production", f"flowmaster-platform@{VERSION}", *words)
+        self._must("promote", "production", VERSION, *words)
         expect(
             self.release.same_digests("staging", "production"),
             "production should run the very images that staging does",
@@ -143,7 +145,7 @@ class Story:
     def fails(self) -> None:
         stage, before = self.stage, self.stage.digests("production")[BROKEN]
         namespace = "flowmaster-production"
-        self._open(VERSION, self.bad.repository, (BROKEN,))
+        self._open(self.bad)
         stage.order_pods(
             namespace=namespace,
             workload=BROKEN,
@@ -151,9 +153,7 @@ class Story:
             outcome="crash",
             message=LAST_WORDS,
         )
-        status = stage.flowmaster(
-            "promote", "production", f"{self.bad.repository}@{VERSION}", who=self.sam
-        )
+        status = stage.flowmaster("promote", "production", NEXT_VERSION, who=self.sam)
         expect(status == 1, f"the rollout should have failed, but its status was {status}")
         expect(stage.answers("production", BROKEN), "the old version should still answer")
         expect(
@@ -186,19 +186,20 @@ class Story:
         words = f"{repository}@{release.version} is a candidate for production"
         release.stage.narrator.say(words)
 
-    def _open(self, version: str, repository: str, services: Sequence[str]) -> None:
-        """Wait until the gate is open for the services, by asking for the plan as anybody can."""
+    def _open(self, release: Release) -> None:
+        """Wait until the gate is open for a release, by asking for the plan as anybody can."""
         closed: dict[str, str] = {}
 
         def open_() -> bool | None:
-            plan = self.stage.plan("production", f"{repository}@{version}", *services)
+            plan = self.stage.plan("production", release.version, *release.services)
             closed.clear()
-            closed.update(closed_gates(plan, services))
+            closed.update(closed_gates(plan))
             return plan["open"] or None
 
-        self.tell.command(f"flowmaster plan production {repository}@{version}")
+        services = " ".join(f"--service {name}" for name in release.services)
+        self.tell.command(f"flowmaster plan production {release.version} {services}")
         try:
-            wait_for(f"the gate of {repository}@{version}", open_, PATIENCE)
+            wait_for(f"the gate of {release.repository}@{release.version}", open_, PATIENCE)
         except StoryBroken as broken:
             reasons = "; ".join(f"{gate}: {words}" for gate, words in closed.items())
             raise StoryBroken(f"{broken}: {reasons}") from broken
