@@ -25,12 +25,17 @@ def main(names: list[str]) -> int:
         print(f"no such measure: {', '.join(sorted(unknown))}; there are: {', '.join(MEASURES)}")
         return 2
     figures: list[Figure] = []
+    broken: list[str] = []
     for name in names or MEASURES:
         print(f"measuring {name} …", flush=True)
-        figures.extend(MEASURES[name]())
+        try:
+            figures.extend(MEASURES[name]())
+        except Exception as error:  # noqa: BLE001  # one that breaks must not hide the others
+            broken.append(f"{name} could not be measured: {type(error).__name__}: {error}")
     show(figures)
     keep(figures, Path("bench.json"))
-    return 0 if all(figure.good for figure in figures) else 1
+    print("\n".join(broken), end="\n" if broken else "")
+    return 0 if not broken and all(figure.good for figure in figures) else 1
 
 
 if __name__ == "__main__":
