@@ -10,6 +10,7 @@ from kubernetes import client, config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from flowmaster_delivery.adapters.wire import on_loopback
 from flowmaster_delivery.model.errors import Permanent, UnknownName
 
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
@@ -23,6 +24,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
     Raise Permanent for a configuration that cannot be used, saying what to change.
     """
     settings = client.Configuration()
+    of_environment = settings.proxy
     settings.retries = urllib3.Retry(0)
     settings.connection_pool_maxsize = CONNECTIONS
     try:
@@ -41,6 +43,8 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
             f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
             "or run in a pod with a service account"
         ) from error
+    if on_loopback(settings.host) and settings.proxy == of_environment:
+        settings.proxy = None
     return client.ApiClient(settings)
 
 

@@ -19,6 +19,13 @@ from flowmaster_delivery.settings import environ_of_child
 GIT_LIMIT = 60.0
 """Seconds that one git command may take."""
 DOMAIN = "flow-master.example"
+ALONE = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+"""Nothing of the machine's own git configuration reaches the story: no signing, no key chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ class Clone:
         """Run git; its output. Raise StoryBroken with git's own words where it fails."""
         who = f"{self.name.capitalize()} <{self.name}@{DOMAIN}>"
         options = {
+            "http.proxy": "",
             "credential.helper": f"store --file '{self.credentials}'",
             "user.name": who.partition(" <")[0],
             "user.email": f"{self.name}@{DOMAIN}",
@@ -113,7 +121,7 @@ class Clone:
             text=True,
             timeout=GIT_LIMIT,
             check=False,
-            env=environ_of_child({"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_GLOBAL": "/dev/null"}),
+            env=environ_of_child(ALONE),
         )
         if done.returncode != 0:
             raise StoryBroken(f"git {words[0]} of {self.name} failed: {done.stderr.strip()[:400]}")

@@ -257,6 +257,17 @@ def test_files_that_a_kubeconfig_names_lie_beside_it(far: FarEnd, tmp_path: Path
     assert far.asked[0].headers["authorization"] == "Bearer from-a-file"
 
 
+def test_no_proxy_of_the_environment_leads_to_loopback(
+    far: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    api = Api(connect(kubeconfig(tmp_path, far.url), None))
+    far.say(PATH, Reply({"items": []}))
+    assert api.get(PATH)["items"] == []
+    api.close()
+    assert connect(kubeconfig(tmp_path, "https://k8s.example"), None).configuration.proxy
+
+
 @pytest.mark.parametrize("content", ["", "a: [", "- 1", None])
 def test_a_kubeconfig_that_cannot_be_used_says_what_to_set(
     tmp_path: Path, content: str | None
