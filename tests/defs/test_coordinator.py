@@ -205,15 +205,16 @@ def test_a_rollback_takes_no_lock(instance: DagsterInstance) -> None:
     assert not [tag for tag in run.tags if tag.startswith("flowmaster/lock/")]
 
 
-def test_a_queued_run_gives_way_to_a_newer_commit(instance: DagsterInstance) -> None:
-    def of(commit: str) -> dict[str, str]:
-        source = {
-            "flowmaster/repository": "platform",
-            "flowmaster/ref": "develop",
-            "flowmaster/commit": commit,
-        }
-        return {**granted(f"dev:platform:develop@{commit}"), **source}
+def of(commit: str) -> dict[str, str]:
+    source = {
+        "flowmaster/repository": "platform",
+        "flowmaster/ref": "develop",
+        "flowmaster/commit": commit,
+    }
+    return {**granted(f"dev:platform:develop@{commit}"), **source}
 
+
+def test_a_queued_run_gives_way_to_a_newer_commit(instance: DagsterInstance) -> None:
     old = submit(instance, tags=of("c1"))
     new = submit(instance, tags=of("c2"))
     assert new.status is DagsterRunStatus.QUEUED
@@ -231,6 +232,18 @@ def test_a_crashed_run_that_dagster_starts_again_keeps_its_asker(
     again = submit(instance, "production", tags=first.tags, parent=first.run_id)
     assert again.status is DagsterRunStatus.QUEUED
     assert asker_of(again, SEAL_KEY) == Asker("intake", Via.GRANT)
+
+
+def test_a_crashed_run_does_not_come_back_behind_a_newer_commit(instance: DagsterInstance) -> None:
+    old = submit(instance, tags=of("c1"))
+    instance.report_run_failed(old, "its process died")
+    new = submit(instance, tags=of("c2"))
+    again = submit(instance, tags=old.tags, parent=old.run_id)
+    assert again.status is DagsterRunStatus.CANCELED
+    assert f"run {new.run_id} brought develop to c2 meanwhile" in words(instance, again)
+    reloaded = instance.get_run_by_id(new.run_id)
+    assert reloaded is not None
+    assert reloaded.status is DagsterRunStatus.QUEUED
 
 
 def test_a_person_who_executes_it_again_asks_for_themselves(instance: DagsterInstance) -> None:

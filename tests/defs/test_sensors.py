@@ -12,6 +12,7 @@ from flowmaster_delivery.defs.intake import pack, unpack
 from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.seal import Grant
+from flowmaster_delivery.model.source import Refs
 from flowmaster_delivery.policy.intake import Seen
 from flowmaster_delivery.settings import Settings
 from tests.defs.conftest import SEAL_KEY
@@ -102,6 +103,39 @@ def test_a_repository_that_fails_does_not_hold_up_the_others(lab: Lab) -> None:
     found = lab.tick("intake", cursor)
     assert len(found.run_requests or ()) == 1
     assert "broken" not in unpack(found.cursor)
+
+
+def test_one_of_seven_repositories_fails_and_the_other_six_go_on(lab: Lab) -> None:
+    def unforeseen(repository: Repository) -> Refs:
+        if repository.name == "broken":
+            raise KeyError("a fault that nobody foresaw")
+        return refs(repository)
+
+    catalog, forge = lab.platform.catalog, lab.platform.forge
+    names = ("broken", *(f"r{n}" for n in range(6)))
+    lab.platform.catalog = replace(
+        catalog,
+        repositories={name: Repository(name, f"group/{name}") for name in names},
+        services={
+            name: replace(
+                catalog.services["web"], name=name, repository=name, image=f"group/{name}"
+            )
+            for name in names
+        },
+    )
+    lab.__post_init__()
+    for name in names:
+        forge.push(name, "develop", f"a{name}", {"services/web": "1"})
+    cursor = lab.tick("intake").cursor
+    for name in names:
+        lab.platform.build(forge.push(name, "develop", f"b{name}", {"services/web": "2"}), name)
+    refs, forge.refs = forge.refs, unforeseen  # type: ignore[method-assign]
+    found = lab.tick("intake", cursor)
+    ordered = {request.tags["flowmaster/repository"] for request in found.run_requests or ()}
+    assert ordered == set(names) - {"broken"}
+    forge.refs = refs  # type: ignore[method-assign]
+    (late,) = lab.tick("intake", found.cursor).run_requests or ()
+    assert late.tags["flowmaster/repository"] == "broken"
 
 
 def test_a_tick_without_requests_says_which_repository_failed(lab: Lab) -> None:

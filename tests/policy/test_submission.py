@@ -18,6 +18,7 @@ from flowmaster_delivery.policy.submission import (
     duplicate_of,
     gives_way,
     locks,
+    overtaken_by,
     purpose,
     refusal,
 )
@@ -170,6 +171,28 @@ def test_a_queued_run_gives_way_to_a_newer_commit_of_its_ref() -> None:
 )
 def test_it_does_not_give_way_to_anything_else(newer: Submission) -> None:
     assert not gives_way(a_submission(), newer)
+
+
+def test_it_does_not_give_way_to_an_older_commit_that_is_executed_again() -> None:
+    assert not gives_way(a_submission(), a_submission(order=2, commit="c0", again=True))
+
+
+def test_a_crashed_run_is_not_started_again_behind_a_newer_commit() -> None:
+    crashed, again = a_submission(order=1), a_submission(order=3, again=True)
+    newer = a_submission(run_id="r2", order=2, commit="c2")
+    assert overtaken_by(crashed, again, [crashed, newer, again]) == newer
+
+
+def test_a_crashed_run_is_started_again_where_nothing_newer_brings_all_of_it() -> None:
+    crashed, again = a_submission(order=2), a_submission(order=9, again=True)
+    others = [
+        a_submission(order=1, commit="c0"),
+        a_submission(order=3, commit="c2", services=("auth",)),
+        a_submission("staging", order=4, commit="c2"),
+        crashed,
+        again,
+    ]
+    assert overtaken_by(crashed, again, others) is None
 
 
 def test_a_run_without_a_ref_gives_way_to_nothing() -> None:
