@@ -130,9 +130,19 @@ def variables_of(settings: Settings) -> dict[str, str]:
     }
 
 
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
 def environ_of_child(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that we start: our own, with these variables on top."""
-    return {**os.environ, **variables}
+    """The environment of a process that we start: our own, with these variables on top.
+
+    Whatever proxy is set, this machine is asked directly.
+    """
+    direct = {
+        name: ",".join(filter(None, (os.environ.get(name), LOOPBACK)))
+        for name in ("NO_PROXY", "no_proxy")
+    }
+    return {**os.environ, **direct, **variables}
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

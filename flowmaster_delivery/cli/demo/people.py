@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from flowmaster_delivery.cli.demo.narrator import StoryBroken, wait_for
+from flowmaster_delivery.cli.loopback import client
 from flowmaster_delivery.cli.up.home import write_private
 from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.settings import environ_of_child
@@ -69,9 +70,7 @@ class Person:
         url = f"{self.gitlab_url}/api/v4{path}"
         headers = {"PRIVATE-TOKEN": self.token}
         try:
-            response = httpx.request(
-                method, url, headers=headers, timeout=20, trust_env=False, **request
-            )
+            response = client().request(method, url, headers=headers, **request)
         except httpx.HTTPError as error:
             raise Unreachable(f"GitLab at {self.gitlab_url} does not answer") from error
         if response.is_success:

@@ -10,6 +10,7 @@ import httpx
 
 from flowmaster_delivery.cli.demo.narrator import Narrator, expect, wait_for
 from flowmaster_delivery.cli.demo.people import Person
+from flowmaster_delivery.cli.loopback import client
 from flowmaster_delivery.cli.root import main
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.cli.up.platform import Platform
@@ -99,18 +100,16 @@ class Stage:
         path = self.catalog.service(service).health_path
         url = f"{self.catalog.environment(environment).base_url}/{service}{path}"
         try:
-            return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+            return client().get(url, timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
 
     def order_pods(self, **order: object) -> None:
         """Tell the sandbox's cluster how pods shall fare from now on."""
-        response = httpx.post(
+        response = client().post(
             f"{self.told['control_url']}/sandbox/pods",
             json=order,
             headers={"Authorization": f"Bearer {self.told['control_token']}"},
-            timeout=10,
-            trust_env=False,
         )
         response.raise_for_status()
 

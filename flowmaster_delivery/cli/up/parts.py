@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from flowmaster_delivery.cli.loopback import client
 from flowmaster_delivery.cli.up.processes import Part
 
 HOST = "127.0.0.1"
@@ -136,16 +137,14 @@ def _listens(port: int) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return client().get(url, timeout=2).is_success
     except httpx.HTTPError:
         return False
 
 
 def _graphql(ports: Ports, query: str) -> dict[str, Any] | None:
     try:
-        response = httpx.post(
-            f"{ports.ui_url}/graphql", json={"query": query}, timeout=10, trust_env=False
-        )
+        response = client().post(f"{ports.ui_url}/graphql", json={"query": query}, timeout=10)
         data = response.json().get("data")
     except (httpx.HTTPError, ValueError):
         return None
