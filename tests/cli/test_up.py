@@ -173,6 +173,7 @@ def test_everything_on_the_sandbox_is_on_loopback_and_no_secret_is_a_variable(
         "gitlab_token": "glpat-secret",
         "webhook_secret": "hook-secret",
         "webhook_signing_token": "whsec_c2VjcmV0",
+        "slack_webhook_url": "http://127.0.0.1:4/slack/services/T/B/secret-path",
     }
     home = Home(tmp_path)
     home.write("sandbox/sandbox.json", json.dumps(told))
@@ -183,7 +184,9 @@ def test_everything_on_the_sandbox_is_on_loopback_and_no_secret_is_a_variable(
     assert all(url.startswith("http://127.0.0.1:") for url in urls)
     assert urls[-1] == "http://127.0.0.1:3/production"
     variables = variables_of(settings)
-    assert not any("secret" in value and "/" not in value for value in variables.values())
+    secrets = [value for name, value in told.items() if "secret" in value or "whsec" in value]
+    assert len(secrets) == 4
+    assert not any(secret in value for secret in secrets for value in variables.values())
     assert Settings.from_environ(variables) == settings
     assert settings.gitlab_token.read() == "glpat-secret"
 

@@ -78,6 +78,7 @@ def tell_addresses(platform: Platform, console: Console, seconds: float) -> None
         rows += [("GitLab (sandbox)", str(told["gitlab_url"]))]
         rows += [("git remote", str(told["git_remote"]))]
         rows += [("kubectl", f"--kubeconfig {told['kubeconfig']} get deploy -A")]
+        rows += [("inbox (Slack)", f"{told['inbox_url']}/inbox")]
         rows += [("addresses, tokens", str(platform.home.sandbox / "sandbox.json"))]
     for name, value in rows:
         console.print(f"  {name:<18} {value}", soft_wrap=True)

@@ -23,13 +23,12 @@ def on_sandbox(settings: Settings, home: Home) -> Settings:
         overlay=overlay,
         kubeconfig=Path(told["kubeconfig"]),
         gitlab_token=_secret(home, "gitlab_token", told["gitlab_token"]),
-        webhook_secret=_secret(home, "webhook_secret", told.get("webhook_secret")),
-        webhook_signing_token=_secret(
-            home, "webhook_signing_token", told.get("webhook_signing_token")
-        ),
+        webhook_secret=_secret(home, "webhook_secret", told["webhook_secret"]),
+        webhook_signing_token=_secret(home, "webhook_signing_token", told["webhook_signing_token"]),
         seal_key=_secret(home, "seal_key"),
         registry_user="root",
         registry_password=_secret(home, "registry_password", told["gitlab_token"]),
+        slack_webhook=_secret(home, "slack_webhook", told["slack_webhook_url"]),
         sandbox=True,
     )
 
