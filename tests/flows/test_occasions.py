@@ -11,7 +11,7 @@ from flowmaster_delivery.flows.approval import approve
 from flowmaster_delivery.flows.intake import Look, look, look_at_ref
 from flowmaster_delivery.model.catalog import GateName, Repository
 from flowmaster_delivery.model.errors import Denied, NotFound
-from flowmaster_delivery.model.image import RegistryImage
+from flowmaster_delivery.model.image import ImageRecord, RegistryImage
 from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.rollout import Method, Outcome
 from flowmaster_delivery.model.source import Job, Person, PipelineState
@@ -90,7 +90,7 @@ def test_a_branch_that_is_put_back_to_an_older_commit_is_delivered_again(
 def _newer(platform: Platform, commit: str) -> str:
     """What is on record so far was an hour earlier than what comes now."""
     platform.history.records = [
-        replace(r, at=r.at - timedelta(hours=1)) if hasattr(r, "origin") else r
+        replace(r, at=r.at - timedelta(hours=1)) if isinstance(r, ImageRecord) else r
         for r in platform.history.records
     ]
     return commit
