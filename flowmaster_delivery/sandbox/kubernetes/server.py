@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from flowmaster_delivery.sandbox.kubernetes import discovery, reviews
+from flowmaster_delivery.sandbox.kubernetes import discovery, openapi_v2, reviews
 from flowmaster_delivery.sandbox.kubernetes.answers import Answers, as_json
 from flowmaster_delivery.sandbox.kubernetes.controllers.conditions import condition
 from flowmaster_delivery.sandbox.kubernetes.controllers.deployments import DeploymentController
@@ -177,6 +177,9 @@ class KubernetesSandbox:
         user = self._user(request)
         if path == "/version":
             return as_json(discovery.VERSION)
+        if path == "/openapi/v2" and "protobuf" in request.headers.get("accept", ""):
+            content = openapi_v2.document("Kubernetes", str(discovery.VERSION["gitVersion"]))
+            return Response(content, media_type=openapi_v2.MEDIA_TYPE)
         if found := _described(path.rstrip("/")):
             return as_json(found)
         if kind := _review(path):
