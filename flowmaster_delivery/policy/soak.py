@@ -1,7 +1,7 @@
 """Soak: how long a fingerprint has been seen healthy in an environment (design §9, "Soak").
 
 Counted from health observations, never from the clock alone: time between two looks counts only
-if both saw it well and they lie no further apart than two heartbeats.
+if both saw it well and no heartbeat is missing between them (`HealthRule.longest_gap`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Soak:
 
     def fresh(self, rule: HealthRule, now: datetime) -> bool:
         """Whether the last look is young enough to speak about now."""
-        return self.last is not None and now - self.last.at <= 2 * rule.heartbeat
+        return self.last is not None and now - self.last.at <= rule.longest_gap
 
     def complete_at(self, required: timedelta, rule: HealthRule, now: datetime) -> datetime | None:
         """When it will be long enough if all stays well; None where nothing is being counted.
@@ -148,5 +148,5 @@ class _Count:
         if not (self.previous and self.counting and counts):
             return
         step = look.at - self.previous.at
-        if step <= 2 * self.rule.heartbeat:
+        if step <= self.rule.longest_gap:
             self.earned += step
