@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -30,13 +32,31 @@ def flowmaster(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def parents_and_groups() -> Iterator[tuple[int, int]]:
+    """Of every process: from /proc, since a bare Debian has no `ps`, and by `ps` elsewhere."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-eo", "ppid=,pgid="], capture_output=True, text=True).stdout
+        yield from ((int(a), int(b)) for a, b in (line.split() for line in listed.splitlines()))
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            _, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+            yield int(parent), int(group)
+
+
 def groups_of(launcher: int) -> set[int]:
     """Process groups of everything that the launcher started."""
-    listed = subprocess.run(["ps", "-eo", "ppid=,pgid="], capture_output=True, text=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
-    return {group for parent, group in pairs if parent == launcher}
+    return {group for parent, group in parents_and_groups() if parent == launcher}
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A background job of a shell ignores SIGINT, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.timeout(240)
 def test_the_platform_comes_up_works_and_leaves_nothing_running(tmp_path: Path) -> None:
     home = tmp_path / "home"
