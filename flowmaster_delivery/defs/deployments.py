@@ -32,6 +32,7 @@ from flowmaster_delivery.defs.shapes import (
 from flowmaster_delivery.flows.entry import admitted_candidate, may_ask
 from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Progress
 
@@ -68,6 +69,9 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
             **described(_facts(catalog, service, record, delivery)),
             **record_metadata(delivery, record),
         }
+        told = deployed(record, environment)
+        if told:
+            delivery.ports.notifier.tell(told)
         key = AssetKey([service.name, "deployment"])
         if record.outcome is not Outcome.SUCCESS:
             yield AssetObservation(key, partition=environment.name, metadata=metadata)

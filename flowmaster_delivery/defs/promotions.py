@@ -26,6 +26,7 @@ from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
 from flowmaster_delivery.flows.entry import may_ask, wanted_candidate
 from flowmaster_delivery.flows.promotion import admit, evaluate
+from flowmaster_delivery.flows.telling import refused
 from flowmaster_delivery.model.catalog import Catalog, GateName, Service
 from flowmaster_delivery.model.promotion import GateCheck, GateState, Verdict
 
@@ -79,7 +80,9 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         admission = admit(
             verdict, ship=True, asked_by=who.name, reason=form.reason, now=delivery.now()
         )
-        if admission:
+        if not admission:
+            delivery.ports.notifier.tell(refused(verdict, who.name))
+        else:
             yield MaterializeResult(
                 asset_key=AssetKey([service.name, "promotion"]),
                 metadata={

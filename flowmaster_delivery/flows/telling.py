@@ -1,4 +1,4 @@
-"""What people are told of an intake, in words."""
+"""What people are told, in words: of an intake, of a refusal, of what came of a deployment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Repository
 from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.events import Event, Severity
+from flowmaster_delivery.model.promotion import Verdict
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
 from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.policy.intake import News, NewsKind
 from flowmaster_delivery.policy.versioning import is_version
@@ -98,3 +100,52 @@ def second_writer(
 def unversioned(repository: Repository, tag: str, now: datetime) -> Event:
     text = f"{repository.name}: tag {tag!r} is no version; a release is tagged vX.Y.Z"
     return Event("tag_ignored", text, text, Severity.INFO, now)
+
+
+def refused(verdict: Verdict, asked_by: str) -> Event:
+    """A promotion that somebody asked for and that its gates keep out, with every reason."""
+    candidate = verdict.candidate
+    what = candidate.version or candidate.commit[:8]
+    title = f"{candidate.service} {what} was refused by {candidate.environment}"
+    reasons = "\n".join(f"{check.gate}: {check.summary}" for check in verdict.unmet)
+    return Event(
+        "promotion_refused",
+        title,
+        f"asked by {asked_by}\n{reasons}",
+        Severity.INFO,
+        verdict.at,
+        service=candidate.service,
+        environment=candidate.environment,
+    )
+
+
+def deployed(record: DeploymentRecord, environment: Environment) -> Event | None:
+    """What came of a deployment; None where nothing was touched.
+
+    Loud where a person decides what runs: there a failure and a rollback concern somebody at once.
+    """
+    if record.outcome is Outcome.SUCCESS and not record.changed:
+        return None
+    what = record.version or record.commit[:8]
+    where = f"{record.service} in {environment.name}"
+    loud = Severity.WARNING if environment.automatic else Severity.CRITICAL
+    if record.outcome is not Outcome.SUCCESS:
+        kind, title, severity = (
+            f"{record.method}_failed",
+            f"{where}: {record.method} to {what} failed",
+            loud,
+        )
+    elif record.method is Method.ROLLBACK:
+        kind, title, severity = "rolled_back", f"{where} was rolled back to {what}", loud
+    else:
+        kind, title, severity = "deployed", f"{where} runs {what}", Severity.INFO
+    said = (record.message, f"asked by {record.asked_by}", record.reason)
+    return Event(
+        kind,
+        title,
+        "\n".join(filter(None, said)),
+        severity,
+        record.finished_at,
+        service=record.service,
+        environment=environment.name,
+    )
