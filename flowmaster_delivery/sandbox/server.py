@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
@@ -107,8 +107,9 @@ class _Host:
         return self._addresses
 
     def stop(self) -> None:
-        if self._loop is not None and self._ended is not None and self.thread.is_alive():
-            self._loop.call_soon_threadsafe(self._ended.set)
+        if self._loop is not None and self._ended is not None:
+            with suppress(RuntimeError):  # the loop is closed: it ended by itself
+                self._loop.call_soon_threadsafe(self._ended.set)
         self.thread.join(START_LIMIT)
 
     def _work(self) -> None:
