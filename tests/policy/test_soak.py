@@ -216,5 +216,5 @@ def test_gaps_never_count(steps: list[int]) -> None:
     for seconds in steps:
         at += timedelta(seconds=seconds)
         seen.append(a_look(at))
-    within = sum(seconds for seconds in steps if seconds <= 2 * BEAT.total_seconds())
+    within = sum(seconds for seconds in steps if seconds <= RULE.longest_gap.total_seconds())
     assert observed(seen, FINGERPRINT, RULE, at).earned == timedelta(seconds=within)
