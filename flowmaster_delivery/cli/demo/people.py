@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class Clone:
         who = f"{self.name.capitalize()} <{self.name}@{DOMAIN}>"
         options = {
             "http.proxy": "",
-            "credential.helper": f"store --file '{self.credentials}'",
+            "credential.helper": f"store --file {shlex.quote(str(self.credentials))}",
             "user.name": who.partition(" <")[0],
             "user.email": f"{self.name}@{DOMAIN}",
         }

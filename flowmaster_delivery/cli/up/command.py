@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,7 @@ def tell_addresses(platform: Platform, console: Console, seconds: float) -> None
     if told:
         rows += [("GitLab (sandbox)", str(told["gitlab_url"]))]
         rows += [("git remote", str(told["git_remote"]))]
-        rows += [("kubectl", f"--kubeconfig {told['kubeconfig']} get deploy -A")]
+        rows += [("kubectl", f"--kubeconfig {shlex.quote(str(told['kubeconfig']))} get deploy -A")]
         rows += [("inbox (Slack)", f"{told['inbox_url']}/inbox")]
         rows += [("addresses, tokens", str(platform.home.sandbox / "sandbox.json"))]
     for name, value in rows:
