@@ -162,7 +162,8 @@ def _look_at_branch(
 def _order_delivery(source: Source, reading: Reading, findings: _Findings, now: datetime) -> None:
     """One order for the services whose source changed; none where nothing did.
 
-    While a gate is closed the commit is not dealt with: the next look asks again.
+    The commit is dealt with once every service has its outcome: while a gate is closed, or a run
+    has not come to an end, the next look asks again.
     """
     open_: list[str] = []
     closed: list[str] = []
@@ -172,7 +173,7 @@ def _order_delivery(source: Source, reading: Reading, findings: _Findings, now: 
     if open_ or closed:
         after = _moved_back_from(source, reading)
         findings.orders.append(orders.delivery(source, open_, closed, after=after))
-    if not closed:
+    else:
         findings.handled[source.environment.name] = source.commit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
 
 from dagster import (
@@ -87,12 +88,13 @@ class Lab:
     settings: Settings
     platform: Platform
     clusters: dict[str, Cluster] = field(default_factory=dict)
+    now: datetime = NOW
 
     def __post_init__(self) -> None:
         history = DagsterHistory(self.instance, SEAL_KEY)
         self.platform.history = cast("FakeHistory", history)
         self.definitions: Definitions = build(
-            self.settings, self.platform.catalog, lambda *_: self.ports, lambda: NOW
+            self.settings, self.platform.catalog, lambda *_: self.ports, lambda: self.now
         )
 
     @property

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest
+from dagster import (
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+)
 
 from flowmaster_delivery.defs.intake import pack, unpack
+from flowmaster_delivery.defs.requests import TRIES
 from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.seal import Grant
@@ -64,8 +72,47 @@ def test_its_request_carries_a_grant_for_this_occasion_only(lab: Lab) -> None:
     assert grant.covers(request.tags["flowmaster/occasion"], "dev", datetime.now(UTC))
 
 
-def test_what_was_ordered_is_not_ordered_again(lab: Lab) -> None:
-    _, cursor = pushed(lab)
+def test_what_was_ordered_is_not_ordered_again_while_its_run_runs(lab: Lab) -> None:
+    request, cursor = pushed(lab)
+    lab.launched(request.tags)
+    assert lab.tick("intake", cursor).run_requests == []
+
+
+def test_a_request_is_keyed_by_its_occasion_so_that_dagster_starts_it_once(lab: Lab) -> None:
+    request, _ = pushed(lab)
+    assert request.run_key == request.tags["flowmaster/occasion"]
+
+
+def test_a_run_that_failed_without_an_outcome_is_tried_again_after_a_pause(lab: Lab) -> None:
+    request, cursor = pushed(lab)
+    run = lab.launched(request.tags)
+    lab.instance.report_run_failed(run)
+    ended = lab.instance.get_run_records()[0].end_time or 0.0
+    lab.now = datetime.fromtimestamp(ended + 30, UTC)
+    assert lab.tick("intake", cursor).run_requests == []
+    lab.now = datetime.fromtimestamp(ended + 61, UTC)
+    (again,) = lab.tick("intake", cursor).run_requests or ()
+    assert again.tags["flowmaster/occasion"] == f"{request.tags['flowmaster/occasion']}/try:1"
+    assert keys(again) == keys(request)
+
+
+def test_a_run_that_a_person_terminated_is_not_tried_again(lab: Lab) -> None:
+    request, cursor = pushed(lab)
+    run = lab.launched(request.tags)
+    start = DagsterEvent(DagsterEventType.RUN_START.value, run.job_name)
+    lab.instance.report_dagster_event(start, run.run_id)
+    lab.instance.report_run_canceled(run)
+    lab.now = datetime.now(UTC) + timedelta(days=1)
+    assert lab.tick("intake", cursor).run_requests == []
+
+
+def test_after_the_last_try_it_is_left_to_people(lab: Lab) -> None:
+    request, cursor = pushed(lab)
+    for number in range(TRIES + 1):
+        suffix = f"/try:{number}" if number else ""
+        tags = {**request.tags, "flowmaster/occasion": request.tags["flowmaster/occasion"] + suffix}
+        lab.instance.report_run_failed(lab.launched(tags))
+    lab.now = datetime.now(UTC) + timedelta(days=1)
     assert lab.tick("intake", cursor).run_requests == []
 
 
@@ -133,6 +180,8 @@ def test_one_of_seven_repositories_fails_and_the_other_six_go_on(lab: Lab) -> No
     found = lab.tick("intake", cursor)
     ordered = {request.tags["flowmaster/repository"] for request in found.run_requests or ()}
     assert ordered == set(names) - {"broken"}
+    for request in found.run_requests or ():
+        lab.launched(request.tags)
     forge.refs = refs  # type: ignore[method-assign]
     (late,) = lab.tick("intake", found.cursor).run_requests or ()
     assert late.tags["flowmaster/repository"] == "broken"

@@ -136,7 +136,9 @@ def test_staging_waits_until_dev_is_healthy_and_then_goes_by_itself(platform: Pl
     (again,) = later.orders
     assert ("api", "deployment") in again.assets
     assert again.occasion != staging.occasion
-    assert later.seen.handled["staging"] == head
+    assert later.seen.handled["staging"] != head
+    platform.bring("api", "staging", head)
+    assert _look(platform, later.seen).seen.handled["staging"] == head
 
 
 def test_a_held_service_is_asked_and_not_deployed(platform: Platform) -> None:

@@ -128,9 +128,10 @@ def instance_yaml() -> str:
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """A plain kill, or a terminal that closes, ends the platform as Ctrl-C does."""
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """A plain kill, or a terminal that closes, ends the platform as Ctrl-C does; after `nohup` a
+    terminal that closes does not."""
+    both = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
