@@ -3,6 +3,8 @@
 .PHONY: demo test check bench format lock clean
 
 export DAGSTER_DISABLE_TELEMETRY = 1
+# A platform is ten Python processes: without bytecode each compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell sh scripts/find-python)
 BIN = .venv/bin
 
