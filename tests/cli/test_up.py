@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmaster_delivery.cli.up.command import chosen_ports
 from flowmaster_delivery.cli.up.far_end import on_sandbox
 from flowmaster_delivery.cli.up.home import Home, claimed
 from flowmaster_delivery.cli.up.parts import free_port
@@ -212,3 +213,7 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_two_platforms_that_start_at_once_have_code_servers_of_their_own() -> None:
+    assert len({chosen_ports(0, 0).code for _ in range(5)}) > 1

@@ -19,7 +19,7 @@ from flowmaster_delivery.settings import Secret, Settings
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 UI_PORT = 3000
 SERVER_PORT = 3080
-CODE_PORT = 4266
+ANY_PORT = 0
 
 
 @click.command()
@@ -66,8 +66,12 @@ def up(
 
 
 def chosen_ports(ui: int, server: int) -> Ports:
-    """The ports asked for where they are free, others where not."""
-    return Ports(ui=free_port(ui), server=free_port(server), code=free_port(CODE_PORT))
+    """The ports asked for where they are free, others where not.
+
+    The code server's is picked anew each time: gRPC listens with SO_REUSEPORT, so two platforms that
+    start at the same moment would share a fixed one, and each would get half of the other's calls.
+    """
+    return Ports(ui=free_port(ui), server=free_port(server), code=free_port(ANY_PORT))
 
 
 def tell_addresses(platform: Platform, console: Console, seconds: float) -> None:
