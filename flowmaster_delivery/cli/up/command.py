@@ -68,8 +68,8 @@ def up(
 def chosen_ports(ui: int, server: int) -> Ports:
     """The ports asked for where they are free, others where not.
 
-    The code server's is picked anew each time: gRPC listens with SO_REUSEPORT, so two platforms that
-    start at the same moment would share a fixed one, and each would get half of the other's calls.
+    The code server's is picked anew each time: gRPC listens with SO_REUSEPORT, so two platforms
+    that start at the same moment would share a fixed one and get each other's calls.
     """
     return Ports(ui=free_port(ui), server=free_port(server), code=free_port(ANY_PORT))
 
