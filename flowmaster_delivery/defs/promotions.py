@@ -28,7 +28,7 @@ from flowmaster_delivery.flows.entry import may_ask, wanted_candidate
 from flowmaster_delivery.flows.promotion import admit, evaluate
 from flowmaster_delivery.flows.telling import refused
 from flowmaster_delivery.model.catalog import Catalog, GateName, Service
-from flowmaster_delivery.model.promotion import GateCheck, GateState, Verdict
+from flowmaster_delivery.model.promotion import Admission, GateCheck, GateState, Verdict
 
 DESCRIPTION = """Whether the newest image may enter the environment. All gates are asked, none is
 skipped because another is closed; a closed one materializes nothing. For production set `ship` in
@@ -73,26 +73,34 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
                 may_ask(who, environment, delivery.reading)
             candidate = wanted_candidate(service, environment, form.wanted, delivery.reading)
             verdict = evaluate(candidate, delivery.reading, delivery.now())
-        yield from _answers(service, verdict, ship=form.ship)
         if not form.ship:
+            yield from _answers(service, verdict, ship=False)
             yield _prognosis(service, verdict)
             return
         admission = admit(
             verdict, ship=True, asked_by=who.name, reason=form.reason, now=delivery.now()
         )
-        if not admission:
-            delivery.ports.notifier.tell(refused(verdict, who.name))
+        if admission:
+            yield _admitted(service, verdict, admission, delivery)
         else:
-            yield MaterializeResult(
-                asset_key=AssetKey([service.name, "promotion"]),
-                metadata={
-                    **described(_facts(verdict)),
-                    **described({"asked by": who.name, "reason": form.reason}),
-                    **record_metadata(delivery, admission),
-                },
-            )
+            delivery.ports.notifier.tell(refused(verdict, who.name))
+        # After the materialization: the UI takes a check that came before it for one of an older.
+        yield from _answers(service, verdict, ship=True)
 
     return promotion
+
+
+def _admitted(
+    service: Service, verdict: Verdict, admission: Admission, delivery: Delivery
+) -> MaterializeResult[None]:
+    return MaterializeResult(
+        asset_key=AssetKey([service.name, "promotion"]),
+        metadata={
+            **described(_facts(verdict)),
+            **described({"asked by": admission.asked_by, "reason": admission.reason}),
+            **record_metadata(delivery, admission),
+        },
+    )
 
 
 def _checks(catalog: Catalog, service: Service) -> list[AssetCheckSpec]:
