@@ -16,7 +16,14 @@ from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, Servic
 from flowmaster_delivery.model.errors import Malformed, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Pod, Workload
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+    Outcome,
+    Pod,
+    Workload,
+    last_success,
+)
 from flowmaster_delivery.policy.images import source_digest
 from flowmaster_delivery.policy.versioning import newest_version
 
@@ -65,7 +72,7 @@ def _adopt_one(
     now: datetime,
 ) -> Adopted:
     done = reading.ports.history.deployments(service.name, environment.name)
-    known = next((r for r in done if r.outcome is Outcome.SUCCESS), None)
+    known = last_success(done)
     if known:
         why = "on record already"
         return Adopted(service.name, known.digest, known.version, known.commit, why)

@@ -15,7 +15,7 @@ from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, Rep
 from flowmaster_delivery.model.errors import Refused, UnknownName
 from flowmaster_delivery.model.facts import ApprovalFacts
 from flowmaster_delivery.model.promotion import Approval, ApprovalSource, Candidate, ReleaseSeen
-from flowmaster_delivery.model.rollout import Outcome
+from flowmaster_delivery.model.rollout import last_success
 from flowmaster_delivery.model.source import Commit, Person
 from flowmaster_delivery.ports import Ports
 
@@ -139,7 +139,7 @@ def _shipped_commits(
     manifest = _manifest(candidate, reading) or {candidate.service: candidate.digest or ""}
     for service in reading.catalog.services_of(repository.name):
         records = reading.ports.history.deployments(service.name, environment.name)
-        last = next((r for r in records if r.outcome is Outcome.SUCCESS), None)
+        last = last_success(records)
         if last is None or last.digest != manifest.get(service.name, last.digest):
             paths.setdefault(last.commit if last else None, set()).update(service.paths)
     commits: dict[str, Commit] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
+from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.flows.leasing import held, patiently
 from flowmaster_delivery.flows.waiting import Wait
 from flowmaster_delivery.model.errors import Superseded, Transient
@@ -29,8 +29,6 @@ from flowmaster_delivery.ports import Cluster, Lease
 T = TypeVar("T")
 
 CONFLICTS = 5
-
-__all__ = ["Asked", "Clock", "Done", "Goal", "Pace", "bring"]
 
 
 def bring(goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> Done:

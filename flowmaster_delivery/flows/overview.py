@@ -28,7 +28,7 @@ from flowmaster_delivery.model.promotion import (
     ReleaseSeen,
     Verdict,
 )
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome
+from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, last_success
 from flowmaster_delivery.policy.versioning import newest_version
 from flowmaster_delivery.ports import Ports
 
@@ -103,13 +103,9 @@ def status(catalog: Catalog, ports: Ports) -> tuple[StatusRow, ...]:
 def _done(service: str, environment: str, ports: Ports) -> tuple[DeploymentRecord, ...]:
     """What was done last, far enough back to know what runs after many tries that failed."""
     done = ports.history.deployments(service, environment, limit=10)
-    if len(done) == 10 and _running(done) is None:
+    if len(done) == 10 and last_success(done) is None:
         return ports.history.deployments(service, environment)
     return done
-
-
-def _running(done: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
-    return next((r for r in done if r.outcome is Outcome.SUCCESS), None)
 
 
 def _released(
@@ -123,7 +119,7 @@ def _released(
 
     All of the repository's where nothing runs there by a version: branches carry none.
     """
-    records = (_running(done[s.name, environment]) for s in catalog.services_of(repository))
+    records = (last_success(done[s.name, environment]) for s in catalog.services_of(repository))
     versions = {record.version for record in records if record} - {None}
     return [r for r in releases[repository] if not versions or r.version in versions]
 
@@ -136,7 +132,7 @@ def _status_row(
     done: tuple[DeploymentRecord, ...],
     ports: Ports,
 ) -> StatusRow:
-    running = _running(done)
+    running = last_success(done)
     looks = ports.history.observations(service.name, environment.name, limit=1)
     here = (service.name, environment.name)
     return StatusRow(
@@ -219,7 +215,7 @@ def chosen_services(
 
 
 def _plan_row(service: Service, source: Source, reading: Reading, now: datetime) -> PlanRow:
-    running = _running(_done(service.name, source.environment.name, reading.ports))
+    running = last_success(_done(service.name, source.environment.name, reading.ports))
     record = resolve(service, source, reading, now)
     if isinstance(record, Unresolved):
         verdict = _unresolved(record, source, reading, now)

@@ -25,7 +25,7 @@ from flowmaster_delivery.model.promotion import (
     Hold,
     Verdict,
 )
-from flowmaster_delivery.model.rollout import Outcome
+from flowmaster_delivery.model.rollout import last_success
 from flowmaster_delivery.policy import gate
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ def newest_candidate(
 def running_digest(service: str, environment: str, reading: Reading) -> str | None:
     """The digest that was brought there last with success, as far as the record knows."""
     records = reading.ports.history.deployments(service, environment)
-    return next((r.digest for r in records if r.outcome is Outcome.SUCCESS), None)
+    last = last_success(records)
+    return last.digest if last else None
 
 
 def evaluate(

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flowmaster_delivery.flows import holds
-from flowmaster_delivery.flows.changing import Clock, Pace, bring
-from flowmaster_delivery.flows.rollout import completed, deployment_goal
+from flowmaster_delivery.flows.changing import bring
+from flowmaster_delivery.flows.goal import Asked, Clock, Pace
+from flowmaster_delivery.flows.rollout import completed, deployment_goal, drafted
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
@@ -75,23 +76,7 @@ def roll_back(
         )
     back = target(service, environment, to, ports.history)
     pace = Pace(now, on_progress, cancelled)
-    started = now()
-    draft = DeploymentRecord(
-        service=service.name,
-        environment=environment.name,
-        method=Method.ROLLBACK,
-        outcome=Outcome.SUCCESS,
-        digest=back.digest,
-        previous_digest=None,
-        fingerprint=back.fingerprint,
-        commit=back.commit,
-        started_at=started,
-        finished_at=started,
-        asked_by=asked_by,
-        reason=reason,
-        version=back.version,
-        run_id=run_id,
-    )
+    draft = drafted(Method.ROLLBACK, back, back.digest, Asked(run_id, asked_by, reason), now())
     _hold(draft, service, environment, ports.history)
     goal = deployment_goal(draft, service, environment, catalog, preempt=True)
     return completed(draft, bring(goal, ports.cluster(environment), run_id, pace), pace)

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
-from flowmaster_delivery.flows.changing import Clock, Done, Goal, Pace, bring
+from flowmaster_delivery.flows.changing import bring
+from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
 from flowmaster_delivery.flows.jobs import run_once
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import Refused
 from flowmaster_delivery.model.promotion import Candidate
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Progress
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+    Outcome,
+    Progress,
+    last_success,
+)
 from flowmaster_delivery.ports import Ports
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -41,22 +49,8 @@ def roll_out(
     if candidate.digest is None:
         raise Refused(f"{candidate.service} has no image to roll out; materialize its image first")
     pace = Pace(now, on_progress, cancelled)
-    started = now()
-    draft = DeploymentRecord(
-        service=candidate.service,
-        environment=candidate.environment,
-        method=Method.ROLLOUT,
-        outcome=Outcome.SUCCESS,
-        digest=candidate.digest,
-        previous_digest=None,
-        fingerprint=candidate.fingerprint,
-        commit=candidate.commit,
-        started_at=started,
-        finished_at=started,
-        asked_by=asked_by,
-        reason=reason,
-        version=candidate.version,
-        run_id=run_id,
+    draft = drafted(
+        Method.ROLLOUT, candidate, candidate.digest, Asked(run_id, asked_by, reason), now()
     )
     return _by_kind(draft, catalog, ports, pace)
 
@@ -81,6 +75,32 @@ def _by_kind(
     if done.previous_digest is None:
         done = replace(done, previous_digest=_last_digest(draft, ports))
     return completed(draft, done, pace)
+
+
+def drafted(
+    method: Method,
+    image: Candidate | DeploymentRecord,
+    digest: str,
+    asked: Asked,
+    started: datetime,
+) -> DeploymentRecord:
+    """The record of a change that begins: of a candidate, or of what was brought there before."""
+    return DeploymentRecord(
+        service=image.service,
+        environment=image.environment,
+        method=method,
+        outcome=Outcome.SUCCESS,
+        digest=digest,
+        previous_digest=None,
+        fingerprint=image.fingerprint,
+        commit=image.commit,
+        started_at=started,
+        finished_at=started,
+        asked_by=asked.by,
+        reason=asked.reason,
+        version=image.version,
+        run_id=asked.run_id,
+    )
 
 
 def deployment_goal(
@@ -124,4 +144,5 @@ def completed(draft: DeploymentRecord, done: Done, pace: Pace) -> DeploymentReco
 
 def _last_digest(draft: DeploymentRecord, ports: Ports) -> str | None:
     records = ports.history.deployments(draft.service, draft.environment, limit=20)
-    return next((r.digest for r in records if r.outcome is Outcome.SUCCESS), None)
+    last = last_success(records)
+    return last.digest if last else None

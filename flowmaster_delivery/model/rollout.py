@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -139,3 +139,8 @@ class DeploymentRecord:
     problems: tuple[PodProblem, ...] = field(default=())
     changed: bool = True
     """False where the image ran already and nothing was touched."""
+
+
+def last_success(newest_first: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
+    """What runs as far as the record knows: the newest deployment that came to its end."""
+    return next((record for record in newest_first if record.outcome is Outcome.SUCCESS), None)

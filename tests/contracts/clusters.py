@@ -49,7 +49,7 @@ class Knowing:
         return reference.rpartition("@")[2] or None
 
     def push(self, repository: str, *, tags: object, labels: object) -> str:
-        raise NotImplementedError
+        raise AssertionError(f"nothing here builds images, and {repository} was pushed")
 
 
 @dataclass

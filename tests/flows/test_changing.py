@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowmaster_delivery.flows.changing import Done, Goal, Pace, bring
+from flowmaster_delivery.flows.changing import bring
+from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.model.catalog import Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, Superseded, Unreachable
 from flowmaster_delivery.model.rollout import Condition, Outcome, PodProblem, Progress

@@ -34,7 +34,7 @@ class KnownImages:
         return digest_of(reference)
 
     def push(self, repository: str, *, tags: Sequence[str], labels: Mapping[str, str]) -> str:
-        raise NotImplementedError
+        raise AssertionError(f"nothing here builds images, and {repository} was pushed")
 
 
 def digest_of(reference: str) -> str:
