@@ -180,10 +180,10 @@ def _tag(candidate: Candidate, service: Service, reading: Reading) -> TagFacts:
     repository = reading.catalog.repository(service.repository)
     forge, main = reading.ports.forge, repository.main
     seen = reading.ports.history.releases(repository.name)
-    first = [release.commit for release in seen if release.version == candidate.version]
+    newest = next((release for release in seen if release.version == candidate.version), None)
     return TagFacts(
         commit=reading.refs(repository).tags.get(candidate.version or ""),
-        first_seen_commit=first[0] if first else None,
+        last_seen_commit=newest.commit if newest else None,
         on_main=reading.once(
             ("contains", repository.name, main, candidate.commit),
             lambda: forge.contains(repository, main, candidate.commit),

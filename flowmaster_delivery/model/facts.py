@@ -50,7 +50,7 @@ class TagFacts:
     """Where the version tag points now; whether main holds that commit and is protected."""
 
     commit: str | None
-    first_seen_commit: str | None
+    last_seen_commit: str | None
     on_main: bool
     main_protected: bool
 

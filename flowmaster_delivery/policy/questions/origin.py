@@ -88,10 +88,10 @@ def tag_unmoved(asked: Asked) -> Answer | Unread:
     if facts.commit != candidate.commit:
         words = f"the tag {version} moved from {own} to {facts.commit[:SHORT]}"
         return unmet(words, "tag a new version")
-    if facts.first_seen_commit is None:
+    if facts.last_seen_commit is None:
         return unmet(f"the tag {version} has not been taken in yet", "wait for the next intake")
-    if facts.first_seen_commit != candidate.commit:
-        words = f"the tag {version} was seen at {facts.first_seen_commit[:SHORT]}, is at {own}"
+    if facts.last_seen_commit != candidate.commit:
+        words = f"the tag {version} was seen at {facts.last_seen_commit[:SHORT]}, is at {own}"
         return unmet(words, "tag a new version")
     return met(f"{version} is at {own} as it was first seen", {"commit": candidate.commit})
 
