@@ -7,11 +7,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord
-from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
+from flowmaster_delivery.model.incident import Incident
+from flowmaster_delivery.model.migration import MigrationRecord
+from flowmaster_delivery.model.promotion import Admission, Approval, Hold, Override, ReleaseSeen
 from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.model.seal import proves, signature
+from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Record
 
 KINDS: dict[str, TypeAdapter[Any]] = {
@@ -21,8 +25,13 @@ KINDS: dict[str, TypeAdapter[Any]] = {
         Admission,
         DeploymentRecord,
         HealthObservation,
+        Verification,
+        MigrationRecord,
+        CanaryOrder,
+        Incident,
         Hold,
         Approval,
+        Override,
         ReleaseSeen,
     )
 }

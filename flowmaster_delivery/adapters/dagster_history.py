@@ -5,16 +5,22 @@ Where a record stands (every event carries the record and its seal in its metada
 - ImageRecord: materialization of `<service>/image`; Admission: of `<service>/promotion`;
 - DeploymentRecord: materialization of `<service>/deployment` where it succeeded, else observation;
 - HealthObservation: observation (by the watch) or materialization (by a run) of `<service>/health`;
-- ReleaseSeen and Approval: observations of `release/<repository>`, the version as their partition;
-- Hold: observations of the one key `holds`, so that all of them cost one query.
+- Verification: observation of `<service>/health`; CanaryOrder and MigrationRecord: of
+  `<service>/deployment`;
+- ReleaseSeen, Approval and Override: observations of `release/<repository>`, the version as their
+  partition;
+- Incident: observations of the one key `incidents`; Hold: of `holds`, without partition, so that
+  all of them cost one query.
 
-All but the last two in the partition of their environment. Reads see what other processes wrote.
+All but releases and holds in the partition of their environment. Reads see what other processes
+wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar
 
 from dagster import (
@@ -30,15 +36,23 @@ from dagster import (
 )
 
 from flowmaster_delivery.adapters.dagster_codec import decode, sealed
+from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord
-from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome
+from flowmaster_delivery.model.incident import Incident
+from flowmaster_delivery.model.migration import MigrationRecord
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.promotion import Admission, Approval, Hold, Override, ReleaseSeen
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+)
+from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Record
 
 RECORD_KEY = "flowmaster/record"
 SEAL_KEY = "flowmaster/seal"
 HOLDS = AssetKey(["holds"])
+INCIDENTS = AssetKey(["incidents"])
 PAGE = 1000
 """Events of one query; Dagster allows 10,000."""
 
@@ -106,6 +120,36 @@ class DagsterHistory:
     def approvals(self, repository: str, version: str) -> tuple[Approval, ...]:
         found = self._all_observed(Approval, _filter(release_key(repository), version))
         return tuple(sorted(found, key=lambda approval: approval.at))
+
+    def overrides(self, repository: str, version: str) -> tuple[Override, ...]:
+        found = self._all_observed(Override, _filter(release_key(repository), version))
+        return tuple(sorted(found, key=lambda override: override.at))
+
+    def verifications(
+        self, service: str, environment: str, limit: int = 50
+    ) -> tuple[Verification, ...]:
+        where = _filter(AssetKey([service, "health"]), environment)
+        return tuple(islice(self._all_observed(Verification, where), limit))
+
+    def migrations(
+        self, job: str, environment: str, limit: int = 200
+    ) -> tuple[MigrationRecord, ...]:
+        where = _filter(AssetKey([job, "deployment"]), environment)
+        return tuple(islice(self._all_observed(MigrationRecord, where), limit))
+
+    def canary_orders(
+        self, service: str, environment: str, limit: int = 20
+    ) -> tuple[CanaryOrder, ...]:
+        where = _filter(AssetKey([service, "deployment"]), environment)
+        return tuple(self._pages(CanaryOrder, self._instance.fetch_observations, where, limit))
+
+    def incidents(self, environment: str, limit: int = 200) -> tuple[Incident, ...]:
+        last: dict[str, Incident] = {}
+        for incident in self._all_observed(Incident, _filter(INCIDENTS, environment)):
+            if incident.id not in last and len(last) == limit:
+                break
+            last.setdefault(incident.id, incident)
+        return tuple(sorted(last.values(), key=lambda one: one.opened_at, reverse=True))
 
     def releases(self, repository: str, limit: int = 200) -> tuple[ReleaseSeen, ...]:
         found: list[ReleaseSeen] = []
@@ -190,9 +234,15 @@ def _place(record: Record) -> tuple[AssetKey, str | None]:
             return AssetKey([candidate.service, "promotion"]), candidate.environment
         case DeploymentRecord():
             return AssetKey([record.service, "deployment"]), record.environment
-        case HealthObservation():
+        case HealthObservation() | Verification():
             return AssetKey([record.service, "health"]), record.environment
+        case CanaryOrder():
+            return AssetKey([record.service, "deployment"]), record.environment
+        case MigrationRecord():
+            return AssetKey([record.migration.job, "deployment"]), record.environment
+        case Incident():
+            return INCIDENTS, record.environment
         case Hold():
             return HOLDS, None
-        case Approval() | ReleaseSeen():
+        case Approval() | Override() | ReleaseSeen():
             return release_key(record.repository), record.version

@@ -24,6 +24,7 @@ from flowmaster_delivery.defs.form import Form
 from flowmaster_delivery.defs.health import health_asset
 from flowmaster_delivery.defs.images import image_asset
 from flowmaster_delivery.defs.intake import intake_sensor
+from flowmaster_delivery.defs.partitions import environments
 from flowmaster_delivery.defs.promotions import promotion_asset
 from flowmaster_delivery.defs.reporting import reporting_sensor
 from flowmaster_delivery.defs.resources import Opener, Platform, clock, delivery_resource
@@ -111,7 +112,7 @@ def _sensors(platform: Platform) -> list[SensorDefinition]:
 
 
 def _records(catalog: Catalog) -> list[AssetSpec]:
-    """What is on record and made by no run: releases and holds."""
+    """What is on record and made by no run: releases, holds and incidents."""
     releases = [
         AssetSpec(
             AssetKey(["release", name]),
@@ -126,4 +127,10 @@ def _records(catalog: Catalog) -> list[AssetSpec]:
         description="Holds: no promotion of a service, placed and released by name.",
         group_name="holds",
     )
-    return [*releases, holds]
+    incidents = AssetSpec(
+        AssetKey(["incidents"]),
+        description="What spoke against a release, what was decided and done about it.",
+        group_name="incidents",
+        partitions_def=environments(catalog),
+    )
+    return [*releases, holds, incidents]

@@ -34,7 +34,11 @@ from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Progress,
+)
 
 DESCRIPTION = """Brings the admitted image to the cluster by digest, wave by wave, and waits until
 all of it runs. With `rollback_to` in the form: back to what ran before."""

@@ -16,10 +16,10 @@ from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, Servic
 from flowmaster_delivery.model.errors import Malformed, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
-    Outcome,
     Pod,
     Workload,
     last_success,

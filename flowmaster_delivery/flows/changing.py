@@ -14,7 +14,12 @@ from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.flows.leasing import held, patiently
 from flowmaster_delivery.flows.waiting import Wait
 from flowmaster_delivery.model.errors import Superseded, Transient
-from flowmaster_delivery.model.rollout import Outcome, Phase, Progress, Workload
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    Phase,
+    Progress,
+    Workload,
+)
 from flowmaster_delivery.policy.rollout import (
     FENCE,
     digest_in,

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowmaster_delivery.model.catalog import Service
-from flowmaster_delivery.model.rollout import Outcome, PodProblem, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    PodProblem,
+    Progress,
+)
 
 Clock = Callable[[], datetime]
 

@@ -10,7 +10,11 @@ from flowmaster_delivery.flows.goal import Clock
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import DeliveryError, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState, ProbeResult
-from flowmaster_delivery.model.rollout import Outcome, Pod, Workload
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    Pod,
+    Workload,
+)
 from flowmaster_delivery.policy.health import (
     State,
     failures,

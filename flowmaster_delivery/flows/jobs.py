@@ -6,7 +6,12 @@ from flowmaster_delivery.flows.goal import Done, Pace
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS, held
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.errors import Superseded, Transient
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Phase, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Phase,
+    Progress,
+)
 from flowmaster_delivery.ports import Cluster, Lease, Ports
 
 

@@ -7,7 +7,12 @@ from flowmaster_delivery.flows.kustomization import build
 from flowmaster_delivery.flows.leasing import held
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.errors import Transient
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Phase, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Phase,
+    Progress,
+)
 from flowmaster_delivery.ports import Ports
 
 

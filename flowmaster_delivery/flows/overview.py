@@ -20,6 +20,7 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.errors import Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import (
     Candidate,
     GateCheck,
@@ -28,7 +29,10 @@ from flowmaster_delivery.model.promotion import (
     ReleaseSeen,
     Verdict,
 )
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, last_success
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    last_success,
+)
 from flowmaster_delivery.policy.versioning import newest_version
 from flowmaster_delivery.ports import Ports
 

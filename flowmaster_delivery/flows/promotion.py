@@ -171,8 +171,7 @@ def _holds(candidate: Candidate, reading: Reading) -> tuple[Hold, ...]:
     return tuple(
         hold
         for hold in reading.holds()
-        if hold.active
-        and (hold.service, hold.environment) == (candidate.service, candidate.environment)
+        if hold.active and hold.concerns(candidate.service, candidate.environment)
     )
 
 

@@ -15,7 +15,12 @@ from flowmaster_delivery.flows.rollout import completed, deployment_goal, drafte
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+    Progress,
+)
 from flowmaster_delivery.policy.rollback import verified_before
 from flowmaster_delivery.ports import History, Ports
 

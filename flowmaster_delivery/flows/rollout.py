@@ -16,11 +16,11 @@ from flowmaster_delivery.flows.jobs import run_once
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Candidate
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
-    Outcome,
     Progress,
     last_success,
 )

@@ -9,8 +9,12 @@ from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Repository
 from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.events import Event, Severity
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Verdict
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.policy.intake import News, NewsKind
 from flowmaster_delivery.policy.versioning import is_version

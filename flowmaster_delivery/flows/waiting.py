@@ -5,7 +5,12 @@ from __future__ import annotations
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS, PAUSE_SECONDS
 from flowmaster_delivery.model.errors import Superseded, Transient
-from flowmaster_delivery.model.rollout import Outcome, Phase, Progress, Workload
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    Phase,
+    Progress,
+    Workload,
+)
 from flowmaster_delivery.policy.pod_problems import GRACE
 from flowmaster_delivery.policy.rollout import digest_in, may_mend_itself, progress
 from flowmaster_delivery.ports import Cluster, Lease

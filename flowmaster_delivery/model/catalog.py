@@ -6,11 +6,15 @@ Built by `adapters.yaml_catalog`, which reports every fault of a file at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
+from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.errors import UnknownName
+from flowmaster_delivery.model.health import HealthRule
+from flowmaster_delivery.model.safeguards import Safeguards
+from flowmaster_delivery.model.verification import SmokeTest, SuiteRule
 
 
 class Kind(StrEnum):
@@ -82,6 +86,11 @@ class Service:
     criticality: Criticality = Criticality.STANDARD
     placeholder: bool = False
     description: str = ""
+    migrations: tuple[str, ...] = ()
+    """Services of kind `job` whose schemas it works on."""
+    smoke: tuple[SmokeTest, ...] = ()
+    safeguards: Mapping[str, Safeguards] = field(default_factory=dict)
+    """Environment to the safeguards of this service there, where they are not the environment's."""
 
     @property
     def workload_name(self) -> str:
@@ -90,6 +99,11 @@ class Service:
     @property
     def container_name(self) -> str:
         return self.container or self.name
+
+    @property
+    def canary(self) -> Service:
+        """Its canary on the cluster: another Deployment, the same container."""
+        return replace(self, workload=f"{self.workload_name}-canary", container=self.container_name)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -145,24 +159,28 @@ class FreezeWindow:
     until: date | None = None
 
 
-LATE = timedelta(seconds=30)
-"""How late a look may come before it counts as missing."""
+@dataclass(frozen=True, slots=True)
+class HotfixRule:
+    """A shorter soak for a merge request to main that says that it is a hotfix.
+
+    It is one by its source branch (shell pattern) or its label, and only if its author is a member
+    of `group` (full path).
+    """
+
+    soak: SoakRule
+    group: str
+    branch: str = "hotfix/*"
+    label: str = "hotfix"
 
 
 @dataclass(frozen=True, slots=True)
-class HealthRule:
-    """How health is looked at. Times are per look of the watch, not per request."""
+class OverrideRule:
+    """Who may let a candidate past a closed gate: members of `group`, for the gates named."""
 
-    timeout: timedelta = timedelta(seconds=5)
-    look_every: timedelta = timedelta(seconds=20)
-    heartbeat: timedelta = timedelta(minutes=10)
-    failures_in_a_row: int = 3
-
-    @property
-    def longest_gap(self) -> timedelta:
-        """Between two looks that still count as watching: two heartbeats (design §9, "Soak"), and
-        what a busy machine may delay a look by."""
-        return 2 * self.heartbeat + LATE
+    group: str
+    gates: tuple[GateName, ...]
+    lasts: timedelta = timedelta(hours=4)
+    """At most; then the gate is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +202,20 @@ class Environment:
     soak: SoakRule = field(default_factory=SoakRule)
     approvals: ApprovalRule = field(default_factory=ApprovalRule)
     freezes: tuple[FreezeWindow, ...] = ()
-    validation: tuple[str, ...] = ("health",)
     health: HealthRule = field(default_factory=HealthRule)
+    safeguards: Safeguards = field(default_factory=Safeguards)
+    metrics: MetricsRule | None = None
+    """Where figures come from; without it none is measured."""
+    suites: SuiteRule | None = None
+    hotfix: HotfixRule | None = None
+    override: OverrideRule | None = None
 
     def requires(self, gate: GateName) -> bool:
         return gate in self.gates
+
+    def safeguards_of(self, service: Service) -> Safeguards:
+        """The service's own here, else the environment's."""
+        return service.safeguards.get(self.name, self.safeguards)
 
 
 @dataclass(frozen=True, slots=True)

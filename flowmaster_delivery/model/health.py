@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+LATE = timedelta(seconds=30)
+"""How late a look may come before it counts as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """How health is looked at. Times are per look of the watch, not per request."""
+
+    timeout: timedelta = timedelta(seconds=5)
+    look_every: timedelta = timedelta(seconds=20)
+    heartbeat: timedelta = timedelta(minutes=10)
+    failures_in_a_row: int = 3
+
+    @property
+    def longest_gap(self) -> timedelta:
+        """Between two looks that still count as watching: two heartbeats (design §9, "Soak"), and
+        what a busy machine may delay a look by."""
+        return 2 * self.heartbeat + LATE
 
 
 class HealthState(StrEnum):

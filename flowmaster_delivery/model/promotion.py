@@ -29,6 +29,8 @@ class GateState(StrEnum):
     MET = "met"
     UNMET = "unmet"
     NOT_REQUIRED = "not_required"
+    OVERRIDDEN = "overridden"
+    """Unmet, and let past by a named person until a named time."""
     UNREADABLE = "unreadable"
     """The facts could not be read: closed, and nobody's fault."""
 
@@ -111,8 +113,35 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """That a candidate is let past one closed gate, by a member of the group that policy names.
+
+    Bound to the exact commit: a moved tag is another candidate. Membership is read again at the
+    moment of effect.
+    """
+
+    id: str
+    gate: GateName
+    environment: str
+    repository: str
+    version: str
+    commit: str
+    by: str
+    reason: str
+    at: datetime
+    expires_at: datetime
+
+
+EVERY_SERVICE = "*"
+"""As the service of a hold: nothing is promoted there, and nothing rolls back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
-    """No promotion of one service in one environment, by a person or after a rollback."""
+    """No promotion of one service in one environment, by a person or after a rollback.
+
+    Of EVERY_SERVICE after a rollback that failed: automation stops there.
+    """
 
     id: str
     service: str
@@ -127,6 +156,10 @@ class Hold:
     @property
     def active(self) -> bool:
         return self.released_at is None
+
+    def concerns(self, service: str, environment: str) -> bool:
+        """Whether it stands in the way of the service there."""
+        return self.environment == environment and self.service in (service, EVERY_SERVICE)
 
 
 @dataclass(frozen=True, slots=True)

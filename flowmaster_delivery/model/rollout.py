@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from flowmaster_delivery.model.analysis import Judgement
+from flowmaster_delivery.model.outcome import Outcome
+
 
 @dataclass(frozen=True, slots=True)
 class PodProblem:
@@ -105,15 +108,6 @@ class Method(StrEnum):
     """Built and released, not deployed: artifacts."""
 
 
-class Outcome(StrEnum):
-    """Only failure rolls back; error and inconclusive hold."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    INCONCLUSIVE = "inconclusive"
-    ERROR = "error"
-
-
 @dataclass(frozen=True, slots=True)
 class DeploymentRecord:
     """What was done to one service in one environment: `<service>/deployment`."""
@@ -139,6 +133,8 @@ class DeploymentRecord:
     problems: tuple[PodProblem, ...] = field(default=())
     changed: bool = True
     """False where the image ran already and nothing was touched."""
+    judgements: tuple[Judgement, ...] = ()
+    """Of its canary, in the order in which they were made."""
 
 
 def last_success(newest_first: Iterable[DeploymentRecord]) -> DeploymentRecord | None:

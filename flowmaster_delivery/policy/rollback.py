@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from datetime import datetime
 
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 
 
 def verified_before(

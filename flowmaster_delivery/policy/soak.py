@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from flowmaster_delivery.model.catalog import HealthRule
-from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState
 
 BROKEN = frozenset({HealthState.DEGRADED, HealthState.MISSING})
 """States that end a soak when they last; the others that are not healthy only pause it."""

@@ -15,6 +15,7 @@ from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterIns
 from flowmaster_delivery.adapters.dagster_history import RECORD_KEY, DagsterHistory
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import (
     Admission,
     Approval,
@@ -23,7 +24,11 @@ from flowmaster_delivery.model.promotion import (
     Hold,
     ReleaseSeen,
 )
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, PodProblem
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+    PodProblem,
+)
 
 KEY = "a key that is long enough"
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

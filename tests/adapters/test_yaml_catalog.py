@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowmaster_delivery.adapters.yaml_catalog import json_schema, load_catalog
 from flowmaster_delivery.adapters.yaml_catalog.documents import LARGEST
 from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
-from flowmaster_delivery.adapters.yaml_catalog.schema import duration, spelled
+from flowmaster_delivery.adapters.yaml_catalog.values import duration, spelled
 from flowmaster_delivery.model.catalog import Criticality, GateName, Kind, RefKind
 from flowmaster_delivery.model.errors import CatalogFault
 from flowmaster_delivery.policy.waves import waves
@@ -374,8 +374,8 @@ def test_a_fault_of_an_overlay_is_reported_at_the_overlays_line(file: Path, tmp_
         ),
         (
             "upstream: dev\n",
-            "upstream: dev\n    validation: [smoke]\n",
-            "11: environments.production.validation.0: 'smoke' is not known; there are: health",
+            "upstream: dev\n    validation: [smell]\n",
+            "11: environments.production.validation.0: 'smell' is not known; did you mean 'smoke'?",
         ),
     ],
 )

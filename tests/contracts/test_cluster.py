@@ -20,8 +20,12 @@ from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, RefKind, RefRule, Service
 from flowmaster_delivery.model.errors import Denied, NotFound, Permanent, Refused, Superseded
 from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Candidate
-from flowmaster_delivery.model.rollout import DeploymentRecord, Outcome, Workload
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Workload,
+)
 from flowmaster_delivery.ports import Cluster, Ports
 from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target, real, sandbox
 from tests.fakes.fake_forge import FakeForge

@@ -9,8 +9,12 @@ from dagster import AssetKey, DagsterInstance
 
 from flowmaster_delivery.model.catalog import Service
 from flowmaster_delivery.model.health import HealthState, ProbeResult
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Hold
-from flowmaster_delivery.model.rollout import Method, Outcome, PodProblem
+from flowmaster_delivery.model.rollout import (
+    Method,
+    PodProblem,
+)
 from flowmaster_delivery.settings import Settings
 from tests.defs.lab import Lab
 from tests.fakes.fake_cluster import FakeCluster

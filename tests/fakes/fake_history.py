@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord
-from flowmaster_delivery.model.promotion import Admission, Approval, Hold, ReleaseSeen
+from flowmaster_delivery.model.incident import Incident
+from flowmaster_delivery.model.migration import MigrationRecord
+from flowmaster_delivery.model.promotion import Admission, Approval, Hold, Override, ReleaseSeen
 from flowmaster_delivery.model.rollout import DeploymentRecord
+from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Record
 
 
@@ -69,6 +73,53 @@ class FakeHistory:
             for r in self.records
             if isinstance(r, Approval) and (r.repository, r.version) == (repository, version)
         )
+
+    def overrides(self, repository: str, version: str) -> tuple[Override, ...]:
+        return tuple(
+            r
+            for r in self.records
+            if isinstance(r, Override) and (r.repository, r.version) == (repository, version)
+        )
+
+    def verifications(
+        self, service: str, environment: str, limit: int = 50
+    ) -> tuple[Verification, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, Verification) and (r.service, r.environment) == (service, environment)
+        ]
+        return tuple(found[:limit])
+
+    def migrations(
+        self, job: str, environment: str, limit: int = 200
+    ) -> tuple[MigrationRecord, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, MigrationRecord)
+            and (r.migration.job, r.environment) == (job, environment)
+        ]
+        return tuple(found[:limit])
+
+    def canary_orders(
+        self, service: str, environment: str, limit: int = 20
+    ) -> tuple[CanaryOrder, ...]:
+        found = [
+            r
+            for r in reversed(self.records)
+            if isinstance(r, CanaryOrder) and (r.service, r.environment) == (service, environment)
+        ]
+        return tuple(found[:limit])
+
+    def incidents(self, environment: str, limit: int = 200) -> tuple[Incident, ...]:
+        last = {
+            r.id: r
+            for r in self.records
+            if isinstance(r, Incident) and r.environment == environment
+        }
+        newest_first = sorted(last.values(), key=lambda one: one.opened_at, reverse=True)
+        return tuple(newest_first[:limit])
 
     def releases(self, repository: str, limit: int = 200) -> tuple[ReleaseSeen, ...]:
         found = [

@@ -13,8 +13,12 @@ from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.flows.release import remember_release
 from flowmaster_delivery.model.catalog import Catalog, Environment
 from flowmaster_delivery.model.image import ImageRecord, Origin
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import ReleaseSeen
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from flowmaster_delivery.model.source import Person
 from flowmaster_delivery.ports import Cluster, Ports
 from flowmaster_delivery.settings import Settings

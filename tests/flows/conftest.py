@@ -22,7 +22,11 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory

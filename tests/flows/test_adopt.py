@@ -11,7 +11,11 @@ from flowmaster_delivery.flows.image import Source, affected
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Kind
 from flowmaster_delivery.model.errors import Unreachable
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from flowmaster_delivery.policy.images import source_digest
 from tests.fakes.fake_cluster import FakeCluster
 from tests.flows.conftest import NOW, Platform

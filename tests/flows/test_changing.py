@@ -8,7 +8,12 @@ from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.model.catalog import Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, Superseded, Unreachable
-from flowmaster_delivery.model.rollout import Condition, Outcome, PodProblem, Progress
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    Condition,
+    PodProblem,
+    Progress,
+)
 from tests.fakes.fake_cluster import FakeCluster, Killed
 
 API = Service("api", Kind.DEPLOYMENT, "platform", "api", "group/api")

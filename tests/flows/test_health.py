@@ -11,15 +11,18 @@ from flowmaster_delivery.flows.health import look_all, look_at
 from flowmaster_delivery.model.catalog import (
     Catalog,
     Environment,
-    HealthRule,
     Kind,
     RefKind,
     RefRule,
     Service,
 )
 from flowmaster_delivery.model.errors import Denied, Unreachable
-from flowmaster_delivery.model.health import HealthObservation, HealthState, ProbeResult
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState, ProbeResult
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge

@@ -12,8 +12,11 @@ from flowmaster_delivery.flows.intake import Look, look, look_at_ref
 from flowmaster_delivery.model.catalog import GateName, Repository
 from flowmaster_delivery.model.errors import Denied, NotFound
 from flowmaster_delivery.model.image import ImageRecord, RegistryImage
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Hold
-from flowmaster_delivery.model.rollout import Method, Outcome
+from flowmaster_delivery.model.rollout import (
+    Method,
+)
 from flowmaster_delivery.model.source import Job, Person, PipelineState
 from flowmaster_delivery.policy.intake import Seen
 from tests.flows.conftest import NOW, Platform, an_environment

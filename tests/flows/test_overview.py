@@ -12,8 +12,12 @@ from flowmaster_delivery.flows.overview import Plan, StatusRow, plan, status
 from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.errors import Refused, UnknownName
 from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Hold
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from tests.fakes.fake_registry import digest
 from tests.flows.conftest import NOW, Platform
 

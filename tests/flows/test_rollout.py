@@ -21,8 +21,13 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName, Unreachable
 from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Admission, Candidate
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome, PodProblem
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+    PodProblem,
+)
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge

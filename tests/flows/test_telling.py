@@ -9,8 +9,12 @@ import pytest
 from flowmaster_delivery.flows.telling import deployed, refused
 from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.events import Severity
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Candidate, GateCheck, GateState, Verdict
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Outcome
+from flowmaster_delivery.model.rollout import (
+    DeploymentRecord,
+    Method,
+)
 from tests.flows.conftest import NOW, a_catalog
 
 PRODUCTION = a_catalog().environments["production"]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmaster_delivery.model.catalog import HealthRule
-from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState
 from flowmaster_delivery.policy.soak import observed
 from tests.builders import FINGERPRINT, NOON, a_look, looks
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -12,6 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from croniter import croniter
 
 from flowmaster_delivery.adapters.yaml_catalog.documents import Way
+from flowmaster_delivery.adapters.yaml_catalog.entries import Entries, Fault
+from flowmaster_delivery.adapters.yaml_catalog.safeguard_checks import (
+    of_environment,
+    of_service,
+)
 from flowmaster_delivery.adapters.yaml_catalog.schema import (
     EnvironmentEntry,
     FreezeEntry,
@@ -23,20 +27,8 @@ from flowmaster_delivery.model.errors import nearest
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 NAME_RULE = "up to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
-RESERVED = frozenset({"release", "holds"})
+RESERVED = frozenset({"release", "holds", "incidents"})
 """First parts of asset keys that are no services."""
-
-Fault = tuple[Way, str]
-
-
-@dataclass(slots=True)
-class Entries:
-    """The entries that are of the right form, and every name that the file gives."""
-
-    repositories: dict[str, RepositoryEntry] = field(default_factory=dict)
-    environments: dict[str, EnvironmentEntry] = field(default_factory=dict)
-    services: dict[str, ServiceEntry] = field(default_factory=dict)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def check(entries: Entries) -> Iterator[Fault]:
@@ -74,6 +66,7 @@ def _services(entries: Entries) -> Iterator[Fault]:
                 hint = nearest(other, known)
                 yield (*way, "depends_on", index), f"there is no service {other!r}; {hint}"
         yield from _paths(way, entry)
+        yield from of_service(way, entry, entries)
         images[name] = image_of(name, entry, entries.repositories)
         workloads[name] = f"{entry.kind.value} {entry.workload or name}"
     yield from _twice("services", "image", images)
@@ -115,6 +108,7 @@ def _environments(entries: Entries) -> Iterator[Fault]:
             yield (*way, "ref"), "needs one of 'branch: NAME' and 'tag: vX.Y.Z'"
         yield from _gates(way, entry)
         yield from _health(way, entry)
+        yield from of_environment(way, entry, entries.names["repositories"])
         for index, freeze in enumerate(entry.freezes):
             yield from _freeze((*way, "freezes", index), freeze)
     needs = {n: (e.upstream,) if e.upstream else () for n, e in entries.environments.items()}

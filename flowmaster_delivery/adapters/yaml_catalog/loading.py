@@ -12,23 +12,32 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from flowmaster_delivery.adapters.yaml_catalog.checks import Entries, check, image_of
+from flowmaster_delivery.adapters.yaml_catalog.checks import check, image_of
 from flowmaster_delivery.adapters.yaml_catalog.documents import Document, read_documents
+from flowmaster_delivery.adapters.yaml_catalog.entries import Entries
 from flowmaster_delivery.adapters.yaml_catalog.faults import by_place, of_validation, said
+from flowmaster_delivery.adapters.yaml_catalog.safeguards import (
+    safeguards,
+    safeguards_over,
+    smoke_test,
+)
 from flowmaster_delivery.adapters.yaml_catalog.schema import (
     CatalogFile,
     EnvironmentEntry,
     FreezeEntry,
+    HotfixEntry,
     RepositoryEntry,
     ServiceEntry,
-    spelled,
 )
+from flowmaster_delivery.adapters.yaml_catalog.values import spelled
+from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.catalog import (
     ApprovalRule,
     Catalog,
     Environment,
     FreezeWindow,
-    HealthRule,
+    HotfixRule,
+    OverrideRule,
     RefKind,
     RefRule,
     Repository,
@@ -36,6 +45,8 @@ from flowmaster_delivery.model.catalog import (
     SoakRule,
 )
 from flowmaster_delivery.model.errors import CatalogFault
+from flowmaster_delivery.model.health import HealthRule
+from flowmaster_delivery.model.verification import SuiteRule
 
 E = TypeVar("E", bound=BaseModel)
 
@@ -160,11 +171,17 @@ def _service(name: str, entry: ServiceEntry, whole: CatalogFile) -> Service:
         port=entry.port,
         protocol=entry.protocol,
         health_path=entry.health_path,
-        depends_on=entry.depends_on,
+        depends_on=tuple(dict.fromkeys((*entry.depends_on, *entry.migrations))),
         owners=entry.owners,
         criticality=entry.criticality,
         placeholder=entry.placeholder,
         description=entry.description,
+        migrations=entry.migrations,
+        smoke=tuple(smoke_test(one) for one in entry.smoke),
+        safeguards={
+            environment: safeguards_over(whole.environments[environment], own)
+            for environment, own in entry.safeguards.items()
+        },
     )
 
 
@@ -184,9 +201,17 @@ def _environment(name: str, entry: EnvironmentEntry) -> Environment:
         soak=SoakRule(**dict(entry.soak)),
         approvals=ApprovalRule(entry.approvals.count, entry.approvals.group or ""),
         freezes=tuple(_freeze(freeze) for freeze in entry.freezes),
-        validation=entry.validation,
         health=HealthRule(**dict(entry.health)),
+        safeguards=safeguards(entry),
+        metrics=MetricsRule(**dict(entry.metrics)) if entry.metrics else None,
+        suites=SuiteRule(**dict(entry.suites)) if entry.suites else None,
+        hotfix=_hotfix(entry.hotfix) if entry.hotfix else None,
+        override=OverrideRule(**dict(entry.override)) if entry.override else None,
     )
+
+
+def _hotfix(entry: HotfixEntry) -> HotfixRule:
+    return HotfixRule(SoakRule(**dict(entry.soak)), entry.group, entry.branch, entry.label)
 
 
 def _freeze(entry: FreezeEntry) -> FreezeWindow:

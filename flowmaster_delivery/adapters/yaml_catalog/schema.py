@@ -2,96 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
+from pydantic import Field
+
+from flowmaster_delivery.adapters.yaml_catalog.safeguards import SafeguardsEntry, SmokeEntry
+from flowmaster_delivery.adapters.yaml_catalog.values import (
+    Address,
+    Duration,
+    Entry,
+    GroupPath,
+    ImagePath,
+    Label,
+    MetricName,
+    ProjectPath,
+    RepositoryPath,
 )
-from pydantic import WithJsonSchema as JsonSchema
-
 from flowmaster_delivery.model.catalog import Criticality, GateName, Kind
-
-UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-DURATION = re.compile(r"(?:\d+[dhms])+")
-DURATION_PATTERN = f"^{DURATION.pattern}$"
-DAY = 86_400
-LONGEST = timedelta(days=366)
-"""More than any duration here can mean: an upper end keeps date arithmetic in range."""
-
-
-def duration(value: object) -> timedelta:
-    """`24h`, `300s`, `1h30m`, `14d` as a time span; at most a year. Raise ValueError otherwise."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str) or not DURATION.fullmatch(value) or len(value) > 32:
-        raise ValueError("a duration is a number with its unit: 24h, 300s, 10m, 1h30m, 14d")
-    parts = re.findall(r"(\d+)([dhms])", value)
-    try:
-        span = sum((timedelta(**{UNITS[u]: int(n)}) for n, u in parts), timedelta(0))
-    except OverflowError:
-        span = LONGEST + timedelta(days=1)
-    if span > LONGEST:
-        raise ValueError(f"a duration is at most {LONGEST.days}d")
-    return span
-
-
-def spelled(span: timedelta) -> str:
-    """A time span as a file says it: `14d`, `1h30m`, `0s`."""
-    left, parts = int(span.total_seconds()), []
-    if left and not left % DAY:
-        return f"{left // DAY}d"
-    for unit, size in (("h", 3_600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
-def relative(value: str) -> str:
-    """A file or folder below the repository's root, in git's own spelling; ValueError otherwise."""
-    parts = value.split("/")
-    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\s\0\\]", value):
-        raise ValueError("a path stands below the repository's root, without '.', '..' and blanks")
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(duration),
-    PlainSerializer(spelled, return_type=str),
-    JsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["24h", "300s"]}),
-]
-Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")]
-"""Scheme and host, a port and a path where needed; never a user or password."""
-ProjectPath = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)+$", max_length=255)]
-GroupPath = Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=255)]
-ImagePath = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$", max_length=255
-    ),
-]
-RepositoryPath = Annotated[str, AfterValidator(relative)]
-Label = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
-"""A name as Kubernetes takes it."""
-Validation = Literal["health"]
-"""What a rollout can be validated by; more as more is built."""
-
-
-class Entry(BaseModel):
-    """No field that is not known, and no guessing of types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RepositoryEntry(Entry):
@@ -135,6 +63,16 @@ class ServiceEntry(Entry):
         default=False, description="A service whose real name is not known yet."
     )
     description: str = ""
+    migrations: tuple[str, ...] = Field(
+        default=(), description="Services of kind 'job' that migrate what it stores its data in."
+    )
+    smoke: tuple[SmokeEntry, ...] = Field(
+        default=(), description="Ways through the service that must work after a rollout."
+    )
+    safeguards: dict[str, SafeguardsEntry] = Field(
+        default={},
+        description="By environment: what differs from the safeguards of that environment.",
+    )
 
 
 class RefEntry(Entry):
@@ -182,7 +120,49 @@ class HealthEntry(Entry):
     failures_in_a_row: int = Field(default=3, ge=1, le=100)
 
 
-class EnvironmentEntry(Entry):
+class MetricsEntry(Entry):
+    """A Prometheus, and what its metrics are called."""
+
+    url: Address
+    requests: MetricName = "http_requests_total"
+    code: MetricName = "code"
+    duration: MetricName = Field(
+        default="http_request_duration_seconds", description="A histogram, without _bucket."
+    )
+    cpu: MetricName = "container_cpu_usage_seconds_total"
+    memory: MetricName = "container_memory_working_set_bytes"
+    limits: MetricName = "kube_pod_container_resource_limits"
+    labels: dict[MetricName, str] = Field(
+        default={}, description="More labels that every query asks for."
+    )
+
+
+class SuitesEntry(Entry):
+    """The repository whose pipelines are the contract and end-to-end tests."""
+
+    repository: str = Field(description="Name of a repository of this catalog.")
+    ref: str = Field(default="main", min_length=1)
+    timeout: Duration = timedelta(minutes=20)
+
+
+class HotfixEntry(Entry):
+    """A shorter soak for what a merge request brought to main as a hotfix."""
+
+    soak: SoakEntry
+    group: GroupPath = Field(description="Its members may use it: the merge request's author.")
+    branch: str = Field(default="hotfix/*", description="Shell pattern of the source branch.")
+    label: str = "hotfix"
+
+
+class OverrideEntry(Entry):
+    """Who may let a candidate past which closed gates."""
+
+    group: GroupPath
+    gates: tuple[GateName, ...] = Field(min_length=1)
+    lasts: Duration = timedelta(hours=4)
+
+
+class EnvironmentEntry(SafeguardsEntry):
     """Where services run."""
 
     namespace: Label
@@ -199,8 +179,11 @@ class EnvironmentEntry(Entry):
     soak: SoakEntry = SoakEntry()
     approvals: ApprovalsEntry = ApprovalsEntry()
     freezes: tuple[FreezeEntry, ...] = ()
-    validation: tuple[Validation, ...] = ("health",)
     health: HealthEntry = HealthEntry()
+    metrics: MetricsEntry | None = None
+    suites: SuitesEntry | None = None
+    hotfix: HotfixEntry | None = None
+    override: OverrideEntry | None = None
 
 
 class CatalogFile(Entry):

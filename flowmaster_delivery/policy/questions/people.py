@@ -71,7 +71,7 @@ def hold(asked: Asked) -> Answer | Unread:
     holds, here = asked.facts.holds, (asked.service.name, asked.environment.name)
     if isinstance(holds, Unread):
         return holds
-    active = [one for one in holds if one.active and (one.service, one.environment) == here]
+    active = [one for one in holds if one.active and one.concerns(*here)]
     if not active:
         return met("not held")
     words = "; ".join(

@@ -1,0 +1,71 @@
+"""Incidents: what spoke against a release, what was decided and done about it, told as a story."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from flowmaster_delivery.model.analysis import Judgement
+from flowmaster_delivery.model.rollback import Action, Trigger
+from flowmaster_delivery.model.source import Commit
+
+
+class IncidentState(StrEnum):
+    ROLLING_BACK = "rolling_back"
+    """Decided, and on its way: whoever finds it so and nobody at it carries it on."""
+    ASKED = "asked"
+    """Waits for a person."""
+    ROLLED_BACK = "rolled_back"
+    LEFT = "left"
+    """Told, and nothing done: by rule, or since a person decided so."""
+    FAILED = "failed"
+    """The rollback failed: the environment is held until a person releases it."""
+
+    @property
+    def open(self) -> bool:
+        return self in (IncidentState.ROLLING_BACK, IncidentState.ASKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of an incident's story."""
+
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One case against what runs, with its evidence. Recorded again at each change of state."""
+
+    id: str
+    environment: str
+    services: tuple[str, ...]
+    trigger: Trigger
+    action: Action
+    state: IncidentState
+    opened_at: datetime
+    updated_at: datetime
+    reason: str
+    """What spoke against it, in one sentence."""
+    why: str = ""
+    """Why this was decided and not more: the rule."""
+    from_digest: str | None = None
+    from_version: str | None = None
+    from_commit: str = ""
+    to_digest: str | None = None
+    to_version: str | None = None
+    judgements: tuple[Judgement, ...] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    timeline: tuple[Moment, ...] = ()
+    told: tuple[str, ...] = ()
+    """Who was told: channels and people."""
+    commits: tuple[Commit, ...] = ()
+    """In what was rolled back, where they could be read."""
+    deadline: datetime | None = None
+    """By when a person should have decided."""
+    decided_by: str = ""
+    hold_id: str = ""
+    run_id: str = ""
