@@ -22,13 +22,13 @@ from flowmaster_delivery.sandbox.gitlab import GitLabSandbox
 from flowmaster_delivery.sandbox.hosting import LOOPBACK
 from flowmaster_delivery.sandbox.inbox import Inbox
 from flowmaster_delivery.sandbox.kubernetes import Certificates, KubernetesSandbox
-from flowmaster_delivery.sandbox.kubernetes.kinds import DEPLOYMENTS, name_of, namespace_of
+from flowmaster_delivery.sandbox.loads import Loads
 from flowmaster_delivery.sandbox.orders import Behaviours
 from flowmaster_delivery.sandbox.prometheus import PrometheusSandbox
 from flowmaster_delivery.sandbox.registry import RegistrySandbox
 from flowmaster_delivery.sandbox.seed import Hooks, Seeded, Servers, seed
 from flowmaster_delivery.sandbox.services import PodAnswer, Services
-from flowmaster_delivery.sandbox.traffic import Load, Traffic
+from flowmaster_delivery.sandbox.traffic import Traffic
 
 Tier = Literal["free", "premium"]
 
@@ -67,9 +67,10 @@ class Assembly:
         self.seeded = seed(
             Servers(self.gitlab, self.registry, self.kubernetes), self.catalog, self.hooks
         )
-        traffic = Traffic(self._loads)
+        traffic = Traffic(Loads(self.kubernetes, self.behaviours))
         self.services = Services(
             self.kubernetes.running,
+            self.kubernetes.pods.backends,
             self.behaviours,
             traffic,
             self.seeded.namespaces,
@@ -155,22 +156,6 @@ class Assembly:
 
     def _pod_answers(self, namespace: str, workload: str, pod: str, path: str) -> PodAnswer:
         return self.services.answer(namespace, workload, pod, path)
-
-    def _loads(self) -> Iterator[Load]:
-        """Every pod of every Deployment, as the traffic sees it."""
-        for deployment in self.kubernetes.store.all(DEPLOYMENTS):
-            namespace, workload = namespace_of(deployment), name_of(deployment)
-            for pod in self.kubernetes.running(namespace, workload):
-                told = self.behaviours.service(namespace, workload, pod.image)
-                yield Load(
-                    namespace,
-                    workload,
-                    pod.name,
-                    pod.ready and not told.down,
-                    told.requests_per_second,
-                    told.failure_rate,
-                    told.status,
-                )
 
 
 def urls_of(ports: Mapping[str, int]) -> dict[str, str]:

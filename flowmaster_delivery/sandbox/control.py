@@ -60,7 +60,9 @@ class ServiceOrder(Patterns):
     status: Annotated[int, Field(ge=100, le=599)] = 503
     delay: Seconds = 0.0
     down: bool = False
-    requests_per_second: Annotated[float, Field(ge=0)] = 10.0
+    requests_per_second: Annotated[float, Field(ge=0)] = 400.0
+    cpu: Annotated[float, Field(ge=0, le=1)] = 0.2
+    memory: Annotated[float, Field(ge=0, le=1)] = 0.4
 
 
 class FaultOrder(Order):

@@ -1,7 +1,8 @@
 """What the sandbox's pods and services are told to do, and how its servers see images.
 
 Rules are matched with shell patterns; the newest rule that matches wins. Where no rule matches,
-everything goes well.
+everything goes well. A canary is told what its service is told: an order for `api` is for
+`api-canary` too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ MESSAGES: Mapping[str, str] = {
 """What a kubelet or scheduler says in each case, when the order brings no words of its own."""
 
 
+CANARY = "-canary"
+"""Ends the name of the second Deployment of a service."""
+
+
+def service_of(workload: str) -> str:
+    """The workload whose service the pods of `workload` answer for: a canary's, the stable one."""
+    return workload.removesuffix(CANARY)
+
+
 @dataclass(frozen=True, slots=True)
 class PodBehaviour:
     """How a new pod fares. `ready_after` is in seconds from its creation."""
@@ -58,15 +68,19 @@ class ServiceBehaviour:
     """How a running service answers HTTP.
 
     `failure_rate` is the share of requests (0 to 1) answered with `status`; `delay` is in seconds;
-    a service that is `down` closes the connection without an answer.
+    a service that is `down` closes the connection without an answer. `cpu` and `memory` are what
+    its containers use, as shares of their limits.
     """
 
     failure_rate: float = 0.0
     status: int = 503
     delay: float = 0.0
     down: bool = False
-    requests_per_second: float = 10.0
-    """Simulated traffic beside the requests that really came, for the counters."""
+    requests_per_second: float = 400.0
+    """Simulated traffic of the service beside the requests that really came, spread over its pods
+    as those are. Enough for a limit of 0.1 % to be judged within 10 s."""
+    cpu: float = 0.2
+    memory: float = 0.4
 
 
 T = TypeVar("T")
@@ -84,7 +98,10 @@ class Rule(Generic[T]):
     def matches(self, namespace: str, workload: str, image: str) -> bool:
         return (
             fnmatchcase(namespace, self.namespace)
-            and fnmatchcase(workload, self.workload)
+            and (
+                fnmatchcase(workload, self.workload)
+                or fnmatchcase(service_of(workload), self.workload)
+            )
             and fnmatchcase(image, self.image)
         )
 
@@ -95,6 +112,8 @@ class Behaviours:
 
     default_pod: PodBehaviour = field(default_factory=PodBehaviour)
     default_service: ServiceBehaviour = field(default_factory=ServiceBehaviour)
+    version: int = 0
+    """Counts the orders: another one means that another answer may be right."""
     _pods: list[Rule[PodBehaviour]] = field(default_factory=list)
     _services: list[Rule[ServiceBehaviour]] = field(default_factory=list)
 
@@ -111,6 +130,7 @@ class Behaviours:
         image: str = "*",
     ) -> None:
         """Tell the pods that match how to fare; replaces an earlier order for the same patterns."""
+        self.version += 1
         _replace(self._pods, Rule(behaviour, namespace, workload, image))
 
     def service(self, namespace: str, workload: str, image: str) -> ServiceBehaviour:
@@ -126,6 +146,7 @@ class Behaviours:
         image: str = "*",
     ) -> None:
         """Tell the services that match how to answer."""
+        self.version += 1
         _replace(self._services, Rule(behaviour, namespace, workload, image))
 
     @property
@@ -138,6 +159,7 @@ class Behaviours:
 
     def forget(self, workload: str = "*") -> None:
         """Take back the orders given for `workload` (the pattern as ordered); `*` means all."""
+        self.version += 1
         self._pods = [r for r in self._pods if workload not in ("*", r.workload)]
         self._services = [r for r in self._services if workload not in ("*", r.workload)]
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,31 +18,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.hosting import drop
-from flowmaster_delivery.sandbox.orders import Behaviours
-from flowmaster_delivery.sandbox.traffic import REQUESTS, Traffic
+from flowmaster_delivery.sandbox.orders import Behaviours, service_of
+from flowmaster_delivery.sandbox.sharing import Backend, RunningPod, Turns
+from flowmaster_delivery.sandbox.traffic import Traffic
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 REFUSED = 0
 """Status that says: the connection was refused or cut."""
 
 
-class RunningPod(Protocol):
-    """What the cluster tells of a pod (`sandbox.kubernetes.RunningPod`)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def image(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def ready(self) -> bool: ...
-    @property
-    def since(self) -> datetime: ...
-
-
 Running = Callable[[str, str], Sequence[RunningPod]]
 """Pods of a workload: called with namespace and workload."""
+Backends = Callable[[str, str], Sequence[Backend]]
+"""Who answers requests to the service of a workload: called with namespace and workload."""
 
 PodAnswer = tuple[int, Mapping[str, str], bytes, float]
 """Status (REFUSED: no answer), headers, body, and the seconds it takes."""
@@ -58,11 +44,13 @@ class Services:
     """
 
     running: Running
+    backends: Backends
     behaviours: Behaviours
     traffic: Traffic
     namespaces: Mapping[str, str]
     workloads: Mapping[str, str]
     """Workload of a service where it is not called like the service."""
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def app(self) -> ASGIApp:
@@ -81,35 +69,36 @@ class Services:
         found = [p for p in self.running(namespace, workload) if p.name == pod]
         if not found:
             return REFUSED, {}, b"", 0.0
-        return self._answer(namespace, workload, found[0], path)
-
-    def pods_behind(self, environment: str, service: str) -> tuple[str, str, Sequence[RunningPod]]:
-        """Namespace, workload and pods, ready ones or not; no pods for what is unknown."""
-        namespace = self.namespaces.get(environment, environment)
-        workload = self.workloads.get(service, service)
-        return namespace, workload, self.running(namespace, workload)
+        return self._answer(namespace, service_of(workload), found[0], path)
 
     def answer_behind(self, environment: str, service: str, path: str) -> PodAnswer:
-        """What the load balancer in front of the service answers: ready pods take turns."""
-        namespace, workload, pods = self.pods_behind(environment, service)
+        """What the load balancer in front of the service answers: ready pods take turns.
+
+        Where none is ready because the service is down, it refuses as the pods do.
+        """
+        namespace = self.namespaces.get(environment, environment)
+        workload = self.workloads.get(service, service)
+        backends = self.backends(namespace, workload)
+        pods = [pod for backend in backends for pod in backend.pods]
         if not pods:
             return _json(404, {"error": f"no service {service!r} runs in {environment!r}"})
-        ready = [p for p in pods if p.ready]
-        if not ready:
-            return _json(503, {"error": f"no pod of {service!r} is ready in {environment!r}"})
-        turn = self.traffic.turn(namespace, workload) % len(ready)
-        return self._answer(namespace, workload, ready[turn], path)
+        chosen = self.turns.next((namespace, workload), backends)
+        if chosen is not None:
+            return self._answer(namespace, workload, chosen, path)
+        if all(self.behaviours.service(namespace, workload, p.image).down for p in pods):
+            return REFUSED, {}, b"", 0.0
+        return _json(503, {"error": f"no pod of {service!r} is ready in {environment!r}"})
 
-    def _answer(self, namespace: str, workload: str, pod: RunningPod, path: str) -> PodAnswer:
-        behaviour = self.behaviours.service(namespace, workload, pod.image)
+    def _answer(self, namespace: str, service: str, pod: RunningPod, path: str) -> PodAnswer:
+        behaviour = self.behaviours.service(namespace, service, pod.image)
         if behaviour.down:
             return REFUSED, {}, b"", 0.0
-        failed = self.traffic.fails(pod.name, behaviour.failure_rate)
+        failed = self.traffic.fails(namespace, service, pod.name, behaviour.failure_rate)
         status = behaviour.status if failed else 200
-        self.traffic.count(namespace, workload, pod.name, status)
+        self.traffic.count(namespace, service, pod.name, status, behaviour.delay)
         body = {
             "status": "error" if failed else "ok",
-            "service": workload,
+            "service": service,
             "image": pod.image,
             "digest": pod.digest,
             "pod": pod.name,
@@ -127,9 +116,8 @@ class Services:
         if environment is not None:
             wanted["namespace"] = self.namespaces.get(environment, environment)
             wanted["service"] = self.workloads.get(service, service)
-        return PlainTextResponse(
-            exposition(self.traffic, wanted), media_type="text/plain; version=0.0.4"
-        )
+        text = self.traffic.exposition(wanted)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +137,6 @@ class _Door:
             return
         body = b"" if scope["method"] == "HEAD" else body
         await Response(body, status, headers=dict(headers))(scope, receive, send)
-
-
-def exposition(traffic: Traffic, wanted: Mapping[str, str]) -> str:
-    """The request counters in Prometheus' text format, those whose labels are as wanted.
-
-    Without `up` and `job`: a Prometheus that scrapes them makes its own.
-    """
-    lines = ["# HELP flowmaster_sandbox 1 where these figures come from a sandbox."]
-    lines += ["# TYPE flowmaster_sandbox gauge", "flowmaster_sandbox 1"]
-    lines += [f"# HELP {REQUESTS} Requests that a pod answered, real and simulated ones."]
-    lines += [f"# TYPE {REQUESTS} counter"]
-    for series in traffic.series():
-        labels = {k: v for k, v in sorted(series.labels.items()) if k != "job"}
-        if series.name == REQUESTS and series.live and wanted.items() <= labels.items():
-            shown = ",".join(f'{k}="{v}"' for k, v in labels.items())
-            lines.append(f"{REQUESTS}{{{shown}}} {series.last:.15g}")
-    return "\n".join(lines) + "\n"
 
 
 def _json(status: int, body: Mapping[str, object], delay: float = 0.0) -> PodAnswer:

@@ -1,129 +1,178 @@
-"""Counters of the requests that the sandbox's services answered, real and simulated, over time."""
+"""The figures of the sandbox's services over time: requests, real and simulated, and resources."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-KEPT_SAMPLES = 240
-SAMPLE_EVERY = 5.0
+from flowmaster_delivery.sandbox.figures import (
+    LATENCIES,
+    UP,
+    Column,
+    Load,
+    exposition,
+    gauges,
+    growths,
+    labels_of,
+    observed,
+)
+from flowmaster_delivery.sandbox.series import KEPT_FOR, Series
+
+SAMPLE_EVERY = 1.0
 """Seconds between samples."""
-KEPT_FOR = KEPT_SAMPLES * SAMPLE_EVERY
-"""Seconds that queries can look back: 20 minutes."""
+EARLY = 0.9
+"""A sample may be taken that much of the interval after the last one: timers are not exact."""
 
-REQUESTS = "http_requests_total"
-UP = "up"
-
-Key = tuple[str, str, str, str, str]
-"""Metric, namespace, workload, pod, status code (empty for `up`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One pod's state as traffic sees it. `rate` is requests per second of simulated traffic."""
-
-    namespace: str
-    workload: str
-    pod: str
-    up: bool
-    rate: float
-    failure_rate: float
-    status: int
+Pod = tuple[str, str]
+"""Namespace and name."""
 
 
 @dataclass(slots=True)
-class Series:
-    """One time series: samples of (unix seconds, value), oldest first; `live` while its pod is."""
+class Meter:
+    """One pod's series. `load` tells whose they are, `followed` under what they grow."""
 
-    name: str
-    labels: Mapping[str, str]
-    samples: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT_SAMPLES))
-    live: bool = True
+    load: Load
+    followed: Load | None = None
+    series: dict[Column, Series] = field(default_factory=dict)
+    owed: float = 0.0
+    answered: int = 0
 
-    @property
-    def last(self) -> float:
-        return self.samples[-1][1]
+    def follow(self, load: Load, now: float) -> None:
+        """Grow as the load says from now on; what it does not speak of stands still."""
+        self.followed = load
+        growing = dict(growths(load))
+        for column, per_second in growing.items():
+            self.one(column, now).grow(now, per_second)
+        for column, value in gauges(load):
+            self.one(column, now).put(now, value)
+        for column, series in self.series.items():
+            if column not in growing:
+                series.grow(now, 0.0)
 
-    def append(self, now: float, value: float) -> None:
-        """Looks within a second are one sample, so that many of them do not shorten the memory."""
-        if len(self.samples) > 1 and now - self.samples[-2][0] < 1.0:
-            self.samples.pop()
-        self.samples.append((now, value))
+    def one(self, column: Column, now: float) -> Series:
+        found = self.series.get(column)
+        if found is None:
+            found = Series(column[0], labels_of(self.load, column), now)
+            self.series[column] = found
+        return found
+
+    def end(self, now: float) -> None:
+        """The pod is gone: its series end; what they were stays for a while."""
+        self.followed = None
+        self.one((UP, ""), now).put(now, 0.0)
+        for series in self.series.values():
+            series.grow(now, 0.0)
+            series.ended = now
+
+    def revive(self) -> None:
+        """The pod's process runs again, and its figures go on where they ended."""
+        for series in self.series.values():
+            series.ended = None
 
 
 @dataclass(slots=True)
 class Traffic:
-    """`loads` tells, on each sample, which pods there are and how they fare."""
+    """`loads` tells, on each sample, which pods there are and how they fare; the same object again
+    says that nothing has changed. `every` is in seconds."""
 
-    loads: Callable[[], Iterable[Load]] = tuple
+    loads: Callable[[], Sequence[Load]] = tuple
     clock: Callable[[], float] = time.time
-    _totals: dict[Key, float] = field(default_factory=dict)
-    _series: dict[Key, Series] = field(default_factory=dict)
-    _turns: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _owed: dict[str, float] = field(default_factory=dict)
-    _sampled_at: float | None = None
+    every: float = SAMPLE_EVERY
+    ticks: array[float] = field(default_factory=lambda: array("d"))
+    """When samples were taken: unix seconds, oldest first."""
+    _meters: dict[Pod, Meter] = field(default_factory=dict)
+    _gone: dict[Pod, tuple[float, Meter]] = field(default_factory=dict)
+    _seen: Sequence[Load] | None = None
+    _named: dict[str, list[Series]] | None = None
+    """Series by name, None once another one has come."""
 
-    def turn(self, namespace: str, workload: str) -> int:
-        """A number that grows with each request, for taking turns between pods."""
-        self._turns[namespace, workload] += 1
-        return self._turns[namespace, workload]
-
-    def fails(self, pod: str, rate: float) -> bool:
+    def fails(self, namespace: str, service: str, pod: str, rate: float) -> bool:
         """Whether the pod's next request fails: evenly spread, so that 0.25 is every fourth."""
-        owed = self._owed.get(pod, 0.0) + rate
-        fails = owed >= 1 - 1e-9
-        self._owed[pod] = owed - 1 if fails else owed
+        meter = self._meter(namespace, service, pod)
+        meter.owed += rate
+        fails = meter.owed >= 1 - 1e-9
+        meter.owed -= fails
         return fails
 
-    def count(self, namespace: str, workload: str, pod: str, status: int) -> None:
-        """One request that really came."""
-        self._add((REQUESTS, namespace, workload, pod, str(status)), 1)
+    def count(
+        self, namespace: str, service: str, pod: str, status: int, delay: float = 0.0
+    ) -> None:
+        """One request that really came; the answer took `delay` seconds longer than usual."""
+        meter, now = self._meter(namespace, service, pod), self.clock()
+        seconds = LATENCIES[meter.answered % len(LATENCIES)] + delay
+        meter.answered += 1
+        sampled = self.ticks[-1] if self.ticks else 0.0
+        before = len(meter.series)
+        for column, amount in observed(status, seconds):
+            meter.one(column, now).jump(now, amount, sampled)
+        if len(meter.series) != before:
+            self._named = None
 
     def advance(self) -> None:
-        """Add the simulated traffic since the last call, and sample everything."""
+        """Take a sample if it is time for one."""
         now = self.clock()
-        passed = 0.0 if self._sampled_at is None else max(now - self._sampled_at, 0.0)
-        self._sampled_at = now
-        loads = list(self.loads())
-        for load in loads:
-            self._simulate(load, passed)
-        self._sample(now, {load.pod for load in loads})
+        if self.ticks and now - self.ticks[-1] < self.every * EARLY:
+            return
+        self.ticks.append(now)
+        if self.ticks[0] < now - 2 * KEPT_FOR:
+            self.ticks = array("d", (tick for tick in self.ticks if tick > now - KEPT_FOR))
+        loads = self.loads()
+        if loads is not self._seen:
+            self._seen = loads
+            self._follow(loads, now)
+        for key in [key for key, (ended, _) in self._gone.items() if ended < now - KEPT_FOR]:
+            del self._gone[key]
+            self._named = None
+
+    def named(self, name: str) -> Sequence[Series]:
+        """All series of that name that are remembered, those of pods that are gone included."""
+        if self._named is None:
+            self._named = {}
+            for series in self.series():
+                self._named.setdefault(series.name, []).append(series)
+        return self._named.get(name, ())
 
     def series(self) -> Iterator[Series]:
-        """All that is remembered, those of pods that are gone (`live` false) included."""
-        return iter(self._series.values())
+        """All that is remembered."""
+        for meter in (*self._meters.values(), *(meter for _, meter in self._gone.values())):
+            yield from meter.series.values()
 
-    def _simulate(self, load: Load, seconds: float) -> None:
-        place = (load.namespace, load.workload, load.pod)
-        self._totals[(UP, *place, "")] = float(load.up)
-        requests = load.rate * seconds if load.up else 0.0
-        failed = requests * load.failure_rate
-        self._add((REQUESTS, *place, "200"), requests - failed)
-        if failed:
-            self._add((REQUESTS, *place, str(load.status)), failed)
+    def exposition(self, wanted: Mapping[str, str]) -> str:
+        """The figures of now, as a scrape sees them. `wanted` may narrow namespace and service."""
+        now = self.clock()
+        return exposition(
+            (series.name, series.labels, series.at(now))
+            for meter in self._meters.values()
+            if wanted.get("namespace", meter.load.namespace) == meter.load.namespace
+            and wanted.get("service", meter.load.service) == meter.load.service
+            for series in meter.series.values()
+        )
 
-    def _add(self, key: Key, amount: float) -> None:
-        self._totals[key] = self._totals.get(key, 0.0) + amount
+    def _meter(self, namespace: str, service: str, pod: str) -> Meter:
+        """The pod's meter; one that answers before its first sample gets it now."""
+        found = self._meters.get((namespace, pod))
+        if found is None:
+            found = self._begin(Load(namespace, service, pod, True, 0.0, 0.0, 0))
+        return found
 
-    def _sample(self, now: float, pods: set[str]) -> None:
-        for key, value in list(self._totals.items()):
-            if key[3] in pods:
-                self._series.setdefault(key, Series(key[0], _labels(key))).append(now, value)
-            else:
-                self._retire(key)
-        self._series = {k: s for k, s in self._series.items() if now - s.samples[-1][0] < KEPT_FOR}
+    def _begin(self, load: Load) -> Meter:
+        key = (load.namespace, load.pod)
+        _, meter = self._gone.pop(key, (0.0, Meter(load)))
+        meter.revive()
+        self._meters[key] = meter
+        self._named = None
+        return meter
 
-    def _retire(self, key: Key) -> None:
-        """The pod is gone: its counters end; what they were stays for a while, as in Prometheus."""
-        del self._totals[key]
-        self._owed.pop(key[3], None)
-        if key in self._series:
-            self._series[key].live = False
-
-
-def _labels(key: Key) -> dict[str, str]:
-    _, namespace, workload, pod, code = key
-    labels = {"namespace": namespace, "service": workload, "pod": pod, "job": "sandbox-services"}
-    return {**labels, "code": code} if code else labels
+    def _follow(self, loads: Iterable[Load], now: float) -> None:
+        known = {(load.namespace, load.pod): load for load in loads}
+        for key, load in known.items():
+            meter = self._meters.get(key) or self._begin(load)
+            if meter.followed != load:
+                meter.follow(load, now)
+                self._named = None
+        for key in [key for key in self._meters if key not in known]:
+            meter = self._meters.pop(key)
+            meter.end(now)
+            self._gone[key] = (now, meter)

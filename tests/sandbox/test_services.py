@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from flowmaster_delivery.sandbox.figures import Load
 from flowmaster_delivery.sandbox.orders import Behaviours, ServiceBehaviour
 from flowmaster_delivery.sandbox.services import REFUSED, Services
-from flowmaster_delivery.sandbox.traffic import Load, Traffic
+from flowmaster_delivery.sandbox.traffic import Traffic
 
 OLD, NEW = (
     "127.0.0.1:5000/fm/p/api@sha256:" + "a" * 64,
@@ -32,12 +33,22 @@ class Pod:
         return self.image.partition("@")[2]
 
 
+@dataclass(frozen=True)
+class Backend:
+    weight: int
+    pods: tuple[Pod, ...]
+
+
 @dataclass
 class Cluster:
     pods: dict[tuple[str, str], list[Pod]] = field(default_factory=dict)
 
     def running(self, namespace: str, workload: str) -> list[Pod]:
         return self.pods.get((namespace, workload), [])
+
+    def backends(self, namespace: str, workload: str) -> list[Backend]:
+        found = [*self.running(namespace, workload), *self.running(namespace, f"{workload}-canary")]
+        return [Backend(1, tuple(found))]
 
 
 class World:
@@ -49,6 +60,7 @@ class World:
         self.traffic = Traffic(self.loads)
         self.services = Services(
             self.cluster.running,
+            self.cluster.backends,
             self.behaviours,
             self.traffic,
             {"dev": "fm-dev"},

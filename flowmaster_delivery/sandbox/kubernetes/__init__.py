@@ -6,6 +6,7 @@ itself: where the two differ, this one is wrong. What pods answer over HTTP is t
 """
 
 from flowmaster_delivery.sandbox.kubernetes.certificates import Certificates
-from flowmaster_delivery.sandbox.kubernetes.server import KubernetesSandbox, RunningPod
+from flowmaster_delivery.sandbox.kubernetes.pod_index import RunningPod
+from flowmaster_delivery.sandbox.kubernetes.server import KubernetesSandbox
 
 __all__ = ["Certificates", "KubernetesSandbox", "RunningPod"]

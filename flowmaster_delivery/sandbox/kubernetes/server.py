@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -16,7 +14,6 @@ from starlette.types import ASGIApp
 
 from flowmaster_delivery.sandbox.kubernetes import discovery, openapi_v2, reviews
 from flowmaster_delivery.sandbox.kubernetes.answers import Answers, as_json
-from flowmaster_delivery.sandbox.kubernetes.controllers.conditions import condition
 from flowmaster_delivery.sandbox.kubernetes.controllers.deployments import DeploymentController
 from flowmaster_delivery.sandbox.kubernetes.controllers.garbage import (
     NamespaceCollector,
@@ -24,21 +21,18 @@ from flowmaster_delivery.sandbox.kubernetes.controllers.garbage import (
 )
 from flowmaster_delivery.sandbox.kubernetes.controllers.jobs import JobController
 from flowmaster_delivery.sandbox.kubernetes.controllers.loop import ControlLoop
-from flowmaster_delivery.sandbox.kubernetes.controllers.pods import (
-    NODE,
-    PodController,
-    workload_of,
-)
+from flowmaster_delivery.sandbox.kubernetes.controllers.pods import NODE, PodController
 from flowmaster_delivery.sandbox.kubernetes.controllers.replicasets import ReplicaSetController
 from flowmaster_delivery.sandbox.kubernetes.kinds import NODES, PODS, Object, name_of, namespace_of
 from flowmaster_delivery.sandbox.kubernetes.pod_access import Answer, PodAccess, healthy
+from flowmaster_delivery.sandbox.kubernetes.pod_index import PodIndex, RunningPod
 from flowmaster_delivery.sandbox.kubernetes.requests import (
     PROTOBUF,
     content_type,
     read_json,
     target,
 )
-from flowmaster_delivery.sandbox.kubernetes.resources import Clock, Resources, parsed, wall_clock
+from flowmaster_delivery.sandbox.kubernetes.resources import Clock, Resources, wall_clock
 from flowmaster_delivery.sandbox.kubernetes.statuses import ApiError, no_such_path
 from flowmaster_delivery.sandbox.kubernetes.store import Store
 from flowmaster_delivery.sandbox.kubernetes.watching import Watches
@@ -47,18 +41,6 @@ from flowmaster_delivery.sandbox.orders import Behaviours, Images
 NAMESPACES_AT_START = ("default", "kube-public", "kube-system")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ADMINISTRATOR = "sandbox-admin"
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPod:
-    """A pod whose process runs; `since` is when it became ready, or was created if it is not."""
-
-    name: str
-    image: str
-    digest: str
-    ready: bool
-    since: datetime
-    template_hash: str
 
 
 class KubernetesSandbox:
@@ -73,6 +55,7 @@ class KubernetesSandbox:
         clock: Clock = wall_clock,
     ) -> None:
         self.store = Store()
+        self.pods = PodIndex(self.store)
         self.resources = Resources(self.store, clock)
         self.tokens = reviews.Tokens()
         self.token = self.add_token(ADMINISTRATOR, ("system:masters",))
@@ -116,13 +99,7 @@ class KubernetesSandbox:
 
     def running(self, namespace: str, workload: str) -> list[RunningPod]:
         """Pods of a Deployment or Job whose first container runs, without those that are ending."""
-        return [
-            _running_pod(pod)
-            for pod in self.store.all(PODS, namespace)
-            if "deletionTimestamp" not in pod["metadata"]
-            and _runs(pod)
-            and workload_of(self.store, pod) == workload
-        ]
+        return self.pods.running(namespace, workload)
 
     def kubeconfig(
         self, url: str, *, ca: Path | None = None, contexts: Mapping[str, str] | None = None
@@ -238,23 +215,3 @@ def _review(path: str) -> str:
             if path == f"/apis/{group}/{version}/{plural}":
                 return kind
     return ""
-
-
-def _runs(pod: Object) -> bool:
-    statuses = pod["status"].get("containerStatuses", [])
-    return bool(statuses) and "running" in statuses[0]["state"]
-
-
-def _running_pod(pod: Object) -> RunningPod:
-    first = pod["status"]["containerStatuses"][0]
-    ready = condition(pod["status"], "Ready")
-    is_ready = ready is not None and ready["status"] == "True"
-    since = ready["lastTransitionTime"] if ready and is_ready else pod["status"]["startTime"]
-    return RunningPod(
-        name=name_of(pod),
-        image=first["image"],
-        digest=first["imageID"].rpartition("@")[2],
-        ready=is_ready,
-        since=parsed(since),
-        template_hash=pod["metadata"].get("labels", {}).get("pod-template-hash", ""),
-    )

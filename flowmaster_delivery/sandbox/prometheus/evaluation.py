@@ -7,20 +7,28 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Protocol
 
+from flowmaster_delivery.sandbox.prometheus.arithmetic import (
+    Bucket,
+    added,
+    bound_of,
+    divided,
+    quantile,
+)
 from flowmaster_delivery.sandbox.prometheus.syntax import (
     COMPARISONS,
     Aggregate,
     Binary,
     Expression,
     Number,
+    Quantile,
     QueryError,
     Ranged,
     Selector,
     Vector,
 )
-from flowmaster_delivery.sandbox.traffic import Series
+from flowmaster_delivery.sandbox.series import Series
 
 LOOKBACK = 300.0
 """Seconds for which a sample speaks for its series, Prometheus' default."""
@@ -38,13 +46,20 @@ class Sample:
 
 Value = float | list[Sample]
 
+
+class Memory(Protocol):
+    """All series, and when they were sampled (unix seconds, ascending)."""
+
+    @property
+    def ticks(self) -> Sequence[float]: ...
+    def named(self, name: str) -> Sequence[Series]: ...
+
+
 ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": lambda a, b: (
-        a / b if b else math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a)
-    ),
+    "/": divided,
 }
 COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
@@ -55,15 +70,15 @@ COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 AGGREGATED: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "sum": math.fsum,
-    "avg": lambda values: math.fsum(values) / len(values),
-    "min": min,
-    "max": max,
+    "sum": added,
+    "avg": lambda values: added(values) / len(values),
+    "min": lambda values: min(_numbers(values)),
+    "max": lambda values: max(_numbers(values)),
     "count": len,
 }
 
 
-def evaluate(expression: Expression, series: Sequence[Series], now: float) -> Value:
+def evaluate(expression: Expression, memory: Memory, now: float) -> Value:
     """A number, or an instant vector at `now` (unix seconds). QueryError for the impossible."""
     match expression:
         case Number(value):
@@ -71,45 +86,60 @@ def evaluate(expression: Expression, series: Sequence[Series], now: float) -> Va
         case Vector(value):
             return [Sample(frozenset(), value)]
         case Selector():
-            return list(_instant(expression, series, now))
+            return list(_instant(expression, memory, now))
         case Ranged():
-            return list(_ranged(expression, series, now))
+            return list(_ranged(expression, memory, now))
         case Aggregate():
-            return _aggregated(expression, evaluate(expression.inner, series, now))
+            return _aggregated(expression, evaluate(expression.inner, memory, now))
+        case Quantile(share, inner):
+            return _quantiles(share, evaluate(inner, memory, now))
+        case Binary("or", left, right):
+            return _either(evaluate(left, memory, now), evaluate(right, memory, now))
         case Binary(sign, left, right):
-            return _binary(sign, evaluate(left, series, now), evaluate(right, series, now))
+            return _binary(sign, evaluate(left, memory, now), evaluate(right, memory, now))
 
 
-def _instant(selector: Selector, series: Iterable[Series], now: float) -> Iterable[Sample]:
-    for one in _selected(selector, series):
-        known = [value for at, value in one.samples if now - LOOKBACK < at <= now]
-        gone = not one.live and one.samples[-1][0] <= now
+def _instant(selector: Selector, memory: Memory, now: float) -> Iterable[Sample]:
+    for one in _selected(selector, memory):
+        known = one.samples(memory.ticks, now - LOOKBACK, now)
+        gone = one.ended is not None and one.ended <= now
         if known and not gone:
-            yield Sample(frozenset({**one.labels, "__name__": one.name}.items()), known[-1])
+            labels = frozenset({**one.labels, "__name__": one.name}.items())
+            yield Sample(labels, one.at(known[-1]))
 
 
-def _ranged(call: Ranged, series: Iterable[Series], now: float) -> Iterable[Sample]:
-    for one in _selected(call.selector, series):
-        window = [(at, value) for at, value in one.samples if now - call.window < at <= now]
-        if len(window) < 2:
+def _ranged(call: Ranged, memory: Memory, now: float) -> Iterable[Sample]:
+    """The counters here never fall, so that a window's first and last sample tell its growth."""
+    for one in _selected(call.selector, memory):
+        samples = one.samples(memory.ticks, now - call.window, now)
+        if len(samples) < 2:
             continue
-        seconds = window[-1][0] - window[0][0]
-        per_second = _growth([value for _, value in window]) / seconds if seconds else 0.0
-        value = per_second if call.function == "rate" else per_second * call.window
+        first, growth = one.at(samples[0]), one.at(samples[-1]) - one.at(samples[0])
+        value = growth * _extrapolation(samples, first, growth, now - call.window, now)
+        value = value / call.window if call.function == "rate" else value
         yield Sample(frozenset(one.labels.items()), value)
 
 
-def _growth(values: Sequence[float]) -> float:
-    """Of a counter, which begins again at zero when it falls."""
-    steps = pairwise(values)
-    return math.fsum(new - old if new >= old else new for old, new in steps)
+def _extrapolation(
+    samples: Sequence[float], first: float, growth: float, begin: float, end: float
+) -> float:
+    """What Prometheus multiplies the growth between two samples with, to get that of the window.
+
+    It goes on to the window's edges where a sample may be just beyond, else half an interval; and
+    never further back than to where the counter was zero.
+    """
+    seconds = samples[-1] - samples[0]
+    interval = seconds / (len(samples) - 1)
+    before, after = samples[0] - begin, end - samples[-1]
+    if growth > 0 and first >= 0:
+        before = min(before, seconds * first / growth)
+    edges = (edge if edge < interval * 1.1 else interval / 2 for edge in (before, after))
+    return (seconds + sum(edges)) / seconds
 
 
-def _selected(selector: Selector, series: Iterable[Series]) -> Iterable[Series]:
-    for one in series:
-        if one.name == selector.name and all(
-            m.accepts(one.labels.get(m.label, "")) for m in selector.matchers
-        ):
+def _selected(selector: Selector, memory: Memory) -> Iterable[Series]:
+    for one in memory.named(selector.name):
+        if all(m.accepts(one.labels.get(m.label, "")) for m in selector.matchers):
             yield one
 
 
@@ -120,6 +150,32 @@ def _aggregated(call: Aggregate, inner: Value) -> list[Sample]:
     for sample in inner:
         groups[frozenset(p for p in sample.labels if p[0] in call.by)].append(sample.value)
     return [Sample(k, float(AGGREGATED[call.function](v))) for k, v in groups.items()]
+
+
+def _numbers(values: Sequence[float]) -> Sequence[float]:
+    """What has an order: NaN counts only where there is nothing else."""
+    return [value for value in values if not math.isnan(value)] or values
+
+
+def _quantiles(share: float, inner: Value) -> list[Sample]:
+    """Of each histogram; what has no readable bound is no bucket."""
+    if isinstance(inner, float):
+        raise QueryError("expected type instant vector in call to function histogram_quantile")
+    groups: dict[Labels, list[Bucket]] = defaultdict(list)
+    for sample in inner:
+        bound = bound_of(dict(sample.labels).get("le", ""))
+        if bound is not None:
+            rest = frozenset(p for p in sample.labels if p[0] not in ("le", "__name__"))
+            groups[rest].append((bound, sample.value))
+    return [Sample(labels, quantile(share, buckets)) for labels, buckets in groups.items()]
+
+
+def _either(left: Value, right: Value) -> list[Sample]:
+    """The left side, and what the right side has of other labels."""
+    if isinstance(left, float) or isinstance(right, float):
+        raise QueryError('set operator "or" not allowed in binary scalar expression')
+    known = {_unnamed(sample) for sample in left}
+    return [*left, *(sample for sample in right if _unnamed(sample) not in known)]
 
 
 def _binary(sign: str, left: Value, right: Value) -> Value:

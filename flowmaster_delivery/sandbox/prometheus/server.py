@@ -16,7 +16,7 @@ from starlette.routing import Route
 from flowmaster_delivery.sandbox.bodies import read_body
 from flowmaster_delivery.sandbox.prometheus.evaluation import Labels, Sample, Value, evaluate
 from flowmaster_delivery.sandbox.prometheus.syntax import QueryError, parse
-from flowmaster_delivery.sandbox.traffic import SAMPLE_EVERY, Traffic
+from flowmaster_delivery.sandbox.traffic import Traffic
 
 BODY_LIMIT = 64 * 1024
 POINTS_LIMIT = 11_000
@@ -46,14 +46,14 @@ class PrometheusSandbox:
         """Sample until cancelled."""
         while True:
             self._traffic.advance()
-            await asyncio.sleep(SAMPLE_EVERY)
+            await asyncio.sleep(self._traffic.every)
 
     async def _query(self, request: Request) -> Response:
         params = await _params(request)
         self._traffic.advance()
         try:
             now = _time(params, "time", self._traffic.clock())
-            value = evaluate(parse(params.get("query", "")), list(self._traffic.series()), now)
+            value = evaluate(parse(params.get("query", "")), self._traffic, now)
         except QueryError as error:
             return _refused(str(error))
         if isinstance(value, float):
@@ -67,8 +67,7 @@ class PrometheusSandbox:
         try:
             times = _times(params)
             expression = parse(params.get("query", ""))
-            series = list(self._traffic.series())
-            points = [(now, evaluate(expression, series, now)) for now in times]
+            points = [(now, evaluate(expression, self._traffic, now)) for now in times]
         except QueryError as error:
             return _refused(str(error))
         rows: dict[Labels, list[list[object]]] = {}

@@ -1,10 +1,13 @@
 """The subset of PromQL that is understood, as a tree, and its parser.
 
-expression  = sum ( ("+" | "-") sum )* with an optional comparison (== != > < >= <=) outside
+expression  = comparison ( "or" comparison )*
+comparison  = terms [ (== | != | > | < | >= | <=) terms ]
+terms       = sum ( ("+" | "-") sum )*
 sum         = factor ( ("*" | "/") factor )*
 factor      = number | "(" expression ")" | aggregate | function | selector
 aggregate   = (sum | avg | min | max | count) [ by "(" labels ")" ] "(" expression ")" [ by … ]
 function    = (rate | increase) "(" selector "[" duration "]" ")" | vector "(" number ")"
+            | histogram_quantile "(" [ "-" ] number "," expression ")"
 selector    = metric [ "{" label (= | != | =~ | !~) "text" , … "}" ]
 """
 
@@ -81,13 +84,21 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantile:
+    """`histogram_quantile(share, buckets)`."""
+
+    share: float
+    inner: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
     sign: str
     left: Expression
     right: Expression
 
 
-Expression = Number | Vector | Selector | Ranged | Aggregate | Binary
+Expression = Number | Vector | Selector | Ranged | Aggregate | Quantile | Binary
 
 
 def parse(query: str) -> Expression:
@@ -136,19 +147,26 @@ class _Parser:
         seen = "the end" if token is None else f"{token.text!r} at character {token.at}"
         return QueryError(
             f"parse error: unexpected {seen} of {self._query!r}; the sandbox knows selectors, "
-            f"{', '.join(RANGED)}, {', '.join(AGGREGATES)} by (…), vector, + - * / and comparisons"
+            f"{', '.join(RANGED)}, {', '.join(AGGREGATES)} by (…), histogram_quantile, vector, "
+            "+ - * /, comparisons and or"
         )
 
     def expression(self) -> Expression:
         self._depth += 1
         if self._depth > DEPTH_LIMIT:
             raise QueryError("parse error: the query is nested too deeply")
-        left = self._chain(("+", "-"), lambda: self._chain(("*", "/"), self._factor))
-        if sign := self._take(*COMPARISONS):
-            right = self._chain(("+", "-"), lambda: self._chain(("*", "/"), self._factor))
-            left = Binary(sign, left, right)
+        left = self._chain(("or",), self._comparison)
         self._depth -= 1
         return left
+
+    def _comparison(self) -> Expression:
+        left = self._terms()
+        if sign := self._take(*COMPARISONS):
+            left = Binary(sign, left, self._terms())
+        return left
+
+    def _terms(self) -> Expression:
+        return self._chain(("+", "-"), lambda: self._chain(("*", "/"), self._factor))
 
     def _chain(self, signs: tuple[str, ...], inner: Callable[[], Expression]) -> Expression:
         left = inner()
@@ -161,10 +179,8 @@ class _Parser:
             inner = self.expression()
             self._want(")")
             return inner
-        if self._take("-"):
-            return Number(-self._number())
-        if self.token is not None and self.token.kind == "number":
-            return Number(self._number())
+        if self.token is not None and (self.token.kind == "number" or self.token.text == "-"):
+            return Number(self._signed())
         return self._named(self._name())
 
     def _named(self, name: str) -> Expression:
@@ -193,11 +209,15 @@ class _Parser:
         return tuple(labels)
 
     def _function(self, name: str) -> Expression:
-        if name not in (*RANGED, "vector"):
+        if name not in (*RANGED, "vector", "histogram_quantile"):
             raise QueryError(f"parse error: unknown function with name {name!r} in the sandbox")
         self._want("(")
         if name == "vector":
-            found: Expression = Vector(self._number())
+            found: Expression = Vector(self._signed())
+        elif name == "histogram_quantile":
+            share = self._signed()
+            self._want(",")
+            found = Quantile(share, self.expression())
         else:
             selector = self._selector(self._name())
             self._want("[")
@@ -229,6 +249,9 @@ class _Parser:
 
     def _name(self) -> str:
         return self._of_kind("name")
+
+    def _signed(self) -> float:
+        return -self._number() if self._take("-") else self._number()
 
     def _number(self) -> float:
         return float(self._of_kind("number"))

@@ -38,7 +38,7 @@ def deployment(
     name, labels = service.workload_name, {"app": service.workload_name}
     containers = [_container(service, image)]
     if sidecar is not None:
-        containers.append({"name": "proxy", "image": sidecar, "ports": [{"containerPort": 15001}]})
+        containers.append(_proxy(sidecar))
     metadata: Manifest = {
         "name": name,
         "labels": {**labels, "app.kubernetes.io/name": service.name},
@@ -56,6 +56,16 @@ def deployment(
             },
             "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
         },
+    }
+
+
+def _proxy(image: str) -> Manifest:
+    limits = {"cpu": "200m", "memory": "128Mi"}
+    return {
+        "name": "proxy",
+        "image": image,
+        "ports": [{"containerPort": 15001}],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": limits},
     }
 
 
