@@ -95,19 +95,11 @@ def approval_facts(
     repository = reading.catalog.repository(candidate.repository)
     key = (repository.name, candidate.version, candidate.commit)
     digests = shipping if shipping is not None else _manifest(candidate, reading)
-    commits = reading.once(
-        ("shipped", environment.name, *key),
-        lambda: _shipped_commits(candidate, environment, repository, reading),
-    )
+    commits = shipped_commits(candidate, environment, reading)
     emails = {email for c in commits for email in (c.author_email, c.committer_email)}
     return ApprovalFacts(
         members=reading.members(environment.approvals.group),
-        merge_request=reading.once(
-            ("merge_request", *key),
-            lambda: reading.ports.forge.merge_request_of(
-                repository, candidate.commit, repository.main
-            ),
-        ),
+        merge_request=reading.merge_request(repository, candidate.commit),
         recorded=reading.once(
             ("approvals", *key),
             lambda: reading.ports.history.approvals(repository.name, candidate.version or ""),
@@ -128,13 +120,21 @@ def _manifest(candidate: Candidate, reading: Reading) -> Mapping[str, str]:
     return release.images if release else {}
 
 
+def shipped_commits(
+    candidate: Candidate, environment: Environment, reading: Reading
+) -> tuple[Commit, ...]:
+    """Commits between what runs and the candidate that touch a service which ships with it."""
+    repository = reading.catalog.repository(candidate.repository)
+    return reading.once(
+        ("shipped", environment.name, repository.name, candidate.version, candidate.commit),
+        lambda: _shipped_commits(candidate, environment, repository, reading),
+    )
+
+
 def _shipped_commits(
     candidate: Candidate, environment: Environment, repository: Repository, reading: Reading
 ) -> tuple[Commit, ...]:
-    """Commits between what runs and the candidate that touch a service which ships with it.
-
-    Services may run different commits: each base is asked once, for the paths that stand on it.
-    """
+    """Each base is asked once, for the paths of the services that run it."""
     paths: dict[str | None, set[str]] = {}
     manifest = _manifest(candidate, reading) or {candidate.service: candidate.digest or ""}
     for service in reading.catalog.services_of(repository.name):

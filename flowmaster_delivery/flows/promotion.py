@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from flowmaster_delivery.flows.approval import approval_facts
+from flowmaster_delivery.flows.hotfix import hotfix_facts
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Service
 from flowmaster_delivery.model.errors import DeliveryError, NotFound
@@ -134,6 +135,7 @@ def _facts(
         signed=ask((GateName.SIGNATURE,), lambda: _signed(candidate, service, reading)),
         scan_passed=ask((GateName.SCAN,), lambda: None),
         migrations_understood=ask((GateName.MIGRATIONS,), lambda: None),
+        hotfix=ask((GateName.SOAK,), lambda: hotfix_facts(candidate, environment, reading)),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from flowmaster_delivery.model.catalog import Catalog, Repository
 from flowmaster_delivery.model.image import fingerprint
 from flowmaster_delivery.model.promotion import Hold
-from flowmaster_delivery.model.source import Job, Person, Pipeline, Refs
+from flowmaster_delivery.model.source import Job, MergeRequest, Person, Pipeline, Refs
 from flowmaster_delivery.policy.intake import newest_pipeline
 from flowmaster_delivery.ports import Ports
 
@@ -68,6 +68,13 @@ class Reading:
             return pipeline, self.ports.forge.jobs(repository, pipeline.id) if pipeline else ()
 
         return self.once(("ci", repository.name, commit, ref), read)
+
+    def merge_request(self, repository: Repository, commit: str) -> MergeRequest | None:
+        """The merged merge request that brought the commit to the main branch."""
+        return self.once(
+            ("merge_request", repository.name, commit),
+            lambda: self.ports.forge.merge_request_of(repository, commit, repository.main),
+        )
 
     def members(self, group: str) -> frozenset[str]:
         return self.once(("members", group), lambda: self.ports.forge.members(group))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import RegistryImage
-from flowmaster_delivery.model.promotion import Approval, Hold
+from flowmaster_delivery.model.promotion import Approval, Hold, Override
 from flowmaster_delivery.model.source import Commit, Job, MergeRequest, Person, Pipeline
 
 
@@ -56,6 +56,31 @@ class TagFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HotfixFacts:
+    """What tells whether a release that says that it is a hotfix is one."""
+
+    merge_request: MergeRequest
+    """The one that brought the candidate's commit to main."""
+    members: frozenset[str]
+    """Usernames of the group whose members may use it."""
+    commits: tuple[Commit, ...]
+    """Between what runs and the candidate, of all services that ship together, newest first."""
+    requests: Mapping[str, MergeRequest | None]
+    """Commit to the merge request that brought it to main, None for what came without one.
+    Commits behind the first that is no hotfix's were not asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideFacts:
+    """Who let the candidate past which gate, read at the moment of effect."""
+
+    recorded: tuple[Override, ...] = ()
+    """Of the version, at whatever commit, expired or not."""
+    members: frozenset[str] | Unread = frozenset()
+    """Usernames of the group that policy names."""
+
+
+@dataclass(frozen=True, slots=True)
 class GateFacts:
     """One service's facts. What no required gate asks for stays Unread."""
 
@@ -70,3 +95,6 @@ class GateFacts:
     scan_passed: bool | Unread | None = Unread()
     """None where there is no scan result at all."""
     migrations_understood: bool | Unread | None = Unread()
+    hotfix: HotfixFacts | Unread | None = None
+    """None where it does not say that it is one, or policy knows none."""
+    overrides: OverrideFacts | Unread = OverrideFacts()

@@ -339,7 +339,10 @@ FACTS_OF = {
     "signed": {GateName.SIGNATURE},
     "scan_passed": {GateName.SCAN},
     "migrations_understood": {GateName.MIGRATIONS},
+    "hotfix": set(),
+    "overrides": set(),
 }
+"""What only ever opens a gate closes none where it was not read."""
 
 
 def test_the_table_of_facts_is_complete() -> None:
@@ -375,3 +378,11 @@ def test_whatever_is_closed_says_what_would_open_it(required: set[GateName]) -> 
     verdict = ask(bad, production(gates=tuple(required)))
     assert {c.gate for c in verdict.unmet} == required - {GateName.FREEZE}
     assert all(c.summary and c.remedy for c in verdict.unmet)
+
+
+def test_a_hold_of_everything_closes_the_gate_of_each_and_says_so() -> None:
+    held = replace(SOUND, holds=(a_hold(service="*", reason="the rollback failed"),))
+    (found,) = ask(held).unmet
+    assert found.gate is GateName.HOLD
+    assert found.summary.startswith("everything in production is held by sam since")
+    assert "flowmaster hold release h1" in found.remedy

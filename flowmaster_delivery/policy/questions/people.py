@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowmaster_delivery.model.facts import Unread
+from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold
 from flowmaster_delivery.policy.approvals import Tally, tally
 from flowmaster_delivery.policy.freeze import frozen, opens
 from flowmaster_delivery.policy.questions.asking import Answer, Asked, met, unmet
@@ -74,8 +75,12 @@ def hold(asked: Asked) -> Answer | Unread:
     active = [one for one in holds if one.active and one.concerns(*here)]
     if not active:
         return met("not held")
-    words = "; ".join(
-        f"held by {one.author} since {moment(one.at, asked.now)}: {one.reason}" for one in active
-    )
+    words = "; ".join(_held(one, asked) for one in active)
     commands = " and ".join(f"flowmaster hold release {one.id}" for one in active)
     return unmet(words, f"release it when it is mended: {commands}")
+
+
+def _held(one: Hold, asked: Asked) -> str:
+    all_of_it = one.service == EVERY_SERVICE
+    what = f"everything in {one.environment} is held" if all_of_it else "held"
+    return f"{what} by {one.author} since {moment(one.at, asked.now)}: {one.reason}"

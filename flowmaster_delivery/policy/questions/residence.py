@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from flowmaster_delivery.model.facts import Unread
 from flowmaster_delivery.model.health import HealthState
+from flowmaster_delivery.policy.hotfix import Ruling, required_soak
 from flowmaster_delivery.policy.questions.asking import Answer, Asked, met, unmet
 from flowmaster_delivery.policy.soak import Soak, observed
 from flowmaster_delivery.policy.wording import moment, span
@@ -36,23 +37,36 @@ def upstream_healthy(asked: Asked) -> Answer | Unread:
 
 def soak(asked: Asked) -> Answer | Unread:
     """Seen healthy upstream for as long as the service's criticality asks for."""
-    required = asked.environment.soak.required(asked.service)
+    environment = asked.environment
+    ruling = required_soak(asked.service, environment.soak, environment.hotfix, asked.facts.hotfix)
+    required = ruling.required
     if required <= timedelta(0):
-        return met(f"no soak is asked of a {asked.service.criticality.value} service")
+        return met(_no_soak(asked, ruling))
     soak, name = _soak(asked), _upstream_name(asked)
     if isinstance(soak, Unread):
         return soak
-    evidence = _evidence(soak)
-    words = f"soak {span(soak.earned)} of {span(required)} in {name}"
+    evidence = _evidence(soak, ruling)
+    words = f"soak {span(soak.earned)} of {span(required)} in {name}{_hotfix(asked, ruling)}"
     if soak.earned >= required:
         return met(words, evidence)
     if soak.last is None:
-        return unmet(f"{words}: never seen there", f"roll it out in {name} first")
+        return unmet(f"{words}: never seen there", f"roll it out in {name} first", evidence)
     if soak.expired:
         ago = span(asked.now - soak.last.at)
         words = f"soak 0 s of {span(required)}: {name} moved on {ago} ago, too long to count"
         return unmet(words, f"roll it out in {name} again", evidence)
     return _not_yet(asked, soak, required, f"{words}{_pauses(soak)}", evidence)
+
+
+def _no_soak(asked: Asked, ruling: Ruling) -> str:
+    what = ruling.words or f"a {asked.service.criticality.value} service"
+    return f"no soak is asked of {what}"
+
+
+def _hotfix(asked: Asked, ruling: Ruling) -> str:
+    """What shortens the soak, and what would be asked without it."""
+    usual = asked.environment.soak.required(asked.service)
+    return f" ({ruling.words}; usually {span(usual)})" if ruling.required < usual else ""
 
 
 def _not_yet(
@@ -96,8 +110,10 @@ def _upstream_name(asked: Asked) -> str:
     return asked.upstream.name if asked.upstream else "upstream"
 
 
-def _evidence(soak: Soak) -> dict[str, str]:
+def _evidence(soak: Soak, ruling: Ruling) -> dict[str, str]:
     found = {"earned": span(soak.earned)}
+    if ruling.words or ruling.why_not:
+        found["hotfix"] = ruling.words or ruling.why_not
     if soak.since:
         found["since"] = soak.since.isoformat()
     if soak.last:
