@@ -13,7 +13,7 @@ from flowmaster_delivery.model.run import LaunchedRun, RunOrder, RunReason
 from flowmaster_delivery.ports.cluster import Cluster, ClusterOf
 from flowmaster_delivery.ports.forge import Forge, Registry
 from flowmaster_delivery.ports.history import History, Record
-from flowmaster_delivery.ports.looks import Probe
+from flowmaster_delivery.ports.looks import HttpAnswer, HttpCall, Probe
 from flowmaster_delivery.ports.people import Launcher, Notifier
 
 
@@ -34,6 +34,8 @@ __all__ = [
     "ClusterOf",
     "Forge",
     "History",
+    "HttpAnswer",
+    "HttpCall",
     "LaunchedRun",
     "Launcher",
     "Lease",

@@ -32,6 +32,15 @@ class Forge(Protocol):
 
     def jobs(self, repository: Repository, pipeline: int) -> tuple[Job, ...]: ...
 
+    def pipeline(self, repository: Repository, pipeline: int) -> Pipeline:
+        """Raise NotFound where there is no such pipeline."""
+
+    def start_pipeline(
+        self, repository: Repository, ref: str, variables: Mapping[str, str]
+    ) -> Pipeline:
+        """Start a pipeline of a ref with variables. Safe to repeat: one of the newest that was
+        started with the very same variables is answered instead of a second one."""
+
     def trees(
         self, repository: Repository, commit: str, paths: Iterable[str]
     ) -> Mapping[str, str | None]:

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from flowmaster_delivery.model.health import ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One request; `body` is sent as JSON."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """`json` is the parsed body, None where it is none."""
+
+    status: int
+    json: object
+    seconds: float
 
 
 class Probe(Protocol):
@@ -12,3 +33,10 @@ class Probe(Protocol):
 
     def get(self, url: str, timeout: float) -> ProbeResult:
         """Never raises for what the far end does: that is what it reports."""
+
+    def call(self, request: HttpCall, timeout: float) -> HttpAnswer:
+        """Send one request of a smoke test. Raise Unreachable without an answer in time.
+
+        Refused, cut off and too late are Unreachable, an answer without end is Malformed: that is
+        the far end's doing. What keeps us from asking at all is another error.
+        """

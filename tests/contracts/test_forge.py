@@ -191,6 +191,23 @@ def test_a_pipeline_of_a_push_is_read_with_its_jobs(work: Work, forge: GitLabFor
     assert jobs["docker:api-gateway"].state is PipelineState.SUCCESS
 
 
+def test_a_pipeline_is_started_once_with_its_variables_and_again_with_others(
+    work: Work, forge: GitLabForge
+) -> None:
+    told = {"SUITE": "contract", "COMMIT": work.first}
+    made = forge.start_pipeline(work.repository, "develop", told)
+    assert (made.ref, made.commit) == ("develop", work.first)
+    assert forge.start_pipeline(work.repository, "develop", told).id == made.id
+    other = forge.start_pipeline(work.repository, "develop", {**told, "SUITE": "e2e"})
+    assert other.id != made.id
+    assert forge.start_pipeline(work.repository, "main", told).id not in (made.id, other.id)
+    ended = eventually(lambda: (p := forge.pipeline(work.repository, made.id)).finished and p)
+    assert ended.state is PipelineState.SUCCESS
+    assert forge.start_pipeline(work.repository, "develop", told) == ended
+    with pytest.raises(NotFound):
+        forge.pipeline(work.repository, 10**9)
+
+
 def test_trees_are_those_of_git(work: Work, forge: GitLabForge) -> None:
     paths = ["services/api-gateway", "services/auth-service", "shared/proto", "README.md", "."]
     found = forge.trees(work.repository, work.first, [*paths, "services/none", "no/where"])

@@ -42,6 +42,10 @@ class FakeForge:
     broken: dict[str, DeliveryError] = field(default_factory=dict)
     """Repository name to the error that every call about it raises."""
     calls: list[str] = field(default_factory=list)
+    started: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Variables of the pipelines that were started, by number."""
+    ends: list[tuple[dict[str, str], PipelineState]] = field(default_factory=list)
+    """How a pipeline ends that was started with at least these variables; else it succeeds."""
 
     # What tests say
 
@@ -100,6 +104,28 @@ class FakeForge:
     def jobs(self, repository: Repository, pipeline: int) -> tuple[Job, ...]:
         self._called("jobs", repository)
         return self.made_jobs[pipeline]
+
+    def pipeline(self, repository: Repository, pipeline: int) -> Pipeline:
+        self._called("pipeline", repository)
+        for found in self.made_pipelines.get(repository.name, []):
+            if found.id == pipeline:
+                return found
+        raise NotFound(f"{repository.name} has no pipeline {pipeline}")
+
+    def start_pipeline(
+        self, repository: Repository, ref: str, variables: Mapping[str, str]
+    ) -> Pipeline:
+        self._called("start_pipeline", repository)
+        for number, known in self.started.items():
+            if known == dict(variables):
+                return self.pipeline(repository, number)
+        state = next(
+            (end for told, end in self.ends if told.items() <= variables.items()),
+            PipelineState.SUCCESS,
+        )
+        made = self.run_ci(repository.name, ref, "7e57".ljust(40, "0"), state)
+        self.started[made.id] = dict(variables)
+        return made
 
     def trees(
         self, repository: Repository, commit: str, paths: Iterable[str]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from flowmaster_delivery.adapters.gitlab import code, deployments, files, merge_requests, people
+from flowmaster_delivery.adapters.gitlab import (
+    code,
+    deployments,
+    files,
+    merge_requests,
+    people,
+    pipelines,
+)
 from flowmaster_delivery.adapters.gitlab.client import Client, project_path
 from flowmaster_delivery.adapters.gitlab.git_refs import GitRefs
 from flowmaster_delivery.adapters.gitlab.shapes import JobShape, PipelineShape
@@ -71,6 +78,14 @@ class GitLabForge:
         path = project_path(repository.project, "pipelines", str(pipeline), "jobs")
         found = self._client.all(JobShape, path)
         return tuple(item.job() for item in sorted(found, key=lambda item: item.id))
+
+    def pipeline(self, repository: Repository, pipeline: int) -> Pipeline:
+        return pipelines.one(self._client, repository.project, pipeline)
+
+    def start_pipeline(
+        self, repository: Repository, ref: str, variables: Mapping[str, str]
+    ) -> Pipeline:
+        return pipelines.start(self._client, repository.project, ref, variables)
 
     def trees(
         self, repository: Repository, commit: str, paths: Iterable[str]

@@ -101,6 +101,11 @@ class PipelineShape(BaseModel):
         )
 
 
+class VariableShape(BaseModel):
+    key: str
+    value: str = ""
+
+
 class JobShape(BaseModel):
     id: int
     name: str

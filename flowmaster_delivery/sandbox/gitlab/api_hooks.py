@@ -156,13 +156,35 @@ def _order(call: Call, do: Callable[[Project], None]) -> Answer:
 
 @orders.on("POST", "/sandbox/pipelines")
 def order_pipeline(call: Call) -> object:
-    """The next pipeline of a project and ref fails the jobs of this name (a shell pattern)."""
-    ref, job = call.params.need("ref"), call.params.need("fail_job")
+    """The next pipeline of a project and ref fails the jobs of this name (a shell pattern); with
+    `variables` instead of `ref`: every pipeline that is started with at least these."""
+    job, wanted = call.params.need("fail_job"), call.params.raw("variables")
+    if wanted is not None and not isinstance(wanted, dict):
+        raise ApiError(400, {"error": "variables must be an object"})
+    ref = "" if wanted else call.params.need("ref")
 
     def remember(project: Project) -> None:
-        call.world.failing.setdefault((project.id, ref), set()).add(job)
+        if wanted:
+            told = {str(key): str(value) for key, value in wanted.items()}
+            call.world.failing_with.append((project.id, told, job))
+        else:
+            call.world.failing.setdefault((project.id, ref), set()).add(job)
 
     return _order(call, remember)
+
+
+@orders.on("DELETE", "/sandbox/pipelines")
+def forget_pipelines(call: Call) -> object:
+    """Every pipeline of the project that is started from now on goes well again."""
+
+    def forget(project: Project) -> None:
+        world = call.world
+        world.failing_with = [order for order in world.failing_with if order[0] != project.id]
+        for key in [key for key in world.failing if key[0] == project.id]:
+            del world.failing[key]
+
+    _order(call, forget)
+    return NO_CONTENT
 
 
 @orders.on("POST", "/sandbox/webhooks")

@@ -110,9 +110,27 @@ def create(call: Call) -> object:
     if known.name.startswith("refs/heads/") and not may_push_branch(project, role, ref):
         raise bad({"base": ["Insufficient permissions to create a new pipeline"]})
     pipeline = pipelines.start(
-        call.world, project, call.someone, ref=ref, sha=known.commit, before=ZEROS, source="api"
+        call.world,
+        project,
+        call.someone,
+        ref=ref,
+        sha=known.commit,
+        before=ZEROS,
+        source="api",
+        variables=_variables(call.params.raw("variables")),
     )
     return Answer(show_delivery.pipeline(call.world, project, pipeline), 201)
+
+
+def _variables(given: object) -> dict[str, str]:
+    """GitLab's form: a list of key and value."""
+    if given is None:
+        return {}
+    if not isinstance(given, list) or any(
+        not isinstance(one, dict) or "key" not in one or "value" not in one for one in given
+    ):
+        raise ApiError(400, {"error": "variables is invalid"})
+    return {str(one["key"]): str(one["value"]) for one in given}
 
 
 @routes.on("POST", f"{ONE}/retry")
@@ -129,10 +147,23 @@ def cancel(call: Call) -> object:
     return show_delivery.pipeline(call.world, project, found)
 
 
-@routes.on("GET", f"{ONE}/bridges", f"{ONE}/variables")
-def nothing(call: Call) -> object:
+@routes.on("GET", f"{ONE}/bridges")
+def bridges(call: Call) -> object:
     _one(call)
     return call.paged([], dict)
+
+
+@routes.on("GET", f"{ONE}/variables")
+def variables(call: Call) -> object:
+    """Those that the pipeline was started with: for maintainers, and for whoever started it."""
+    project, found = _one(call)
+    role = call.world.state.role(call.user, project)
+    if role < MAINTAINER and found.user_id != call.someone.id:
+        raise forbidden()
+    return call.paged(
+        list(found.variables.items()),
+        lambda item: {"variable_type": "env_var", "key": item[0], "value": item[1], "raw": False},
+    )
 
 
 @routes.on("GET", f"{ONE}/test_report_summary")

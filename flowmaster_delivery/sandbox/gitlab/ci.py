@@ -64,6 +64,8 @@ class Ci:
     branches: tuple[str, ...] = ("develop", "staging", "main")
     deploy: Literal["none", "manual", "auto"] = "none"
     job_seconds: float = 0.3
+    suites: bool = False
+    """A repository of tests: a pipeline with the variable SUITE has only the jobs of that suite."""
 
     def environment_of(self, ref: str, *, is_tag: bool) -> str | None:
         """Where a pipeline of this ref deploys to, in the strategy's job names."""

@@ -8,7 +8,7 @@ fails where the commit (`Sandbox-Fail: <job>`) or an order says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -32,6 +32,7 @@ def start(
     before: str = ZEROS,
     source: str = "push",
     merge_request: MergeRequest | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Pipeline:
     """A new pipeline of a commit, pending; `before` decides what counts as changed."""
     is_tag = f"refs/tags/{ref}" in project.repository.refs() and source != "merge_request_event"
@@ -47,6 +48,7 @@ def start(
         tag=is_tag,
         user_id=user.id,
         merge_request_iid=merge_request.iid if merge_request else None,
+        variables=dict(variables or {}),
     )
     pipeline.jobs = list(_jobs(world, project, pipeline, user))
     if _skipped(project, pipeline):
@@ -66,14 +68,35 @@ def _skipped(project: Project, pipeline: Pipeline) -> bool:
 
 def _jobs(world: World, project: Project, pipeline: Pipeline, user: User) -> Iterator[Job]:
     """The jobs of the description for what changed, and those that it always has."""
-    failing = set(world.failing.pop((project.id, pipeline.ref), ()))
-    message = project.repository.commit(pipeline.sha)
-    failing |= {value for key, value in message.trailers if key == FAIL_TRAILER}
-    for job in _planned(project.ci, pipeline, changed_services(project, pipeline)):
+    failing = _failing(world, project, pipeline)
+    if project.ci.suites and pipeline.variables.get("SUITE"):
+        planned = _suite(pipeline.variables)
+    else:
+        planned = _planned(project.ci, pipeline, changed_services(project, pipeline))
+    for job in planned:
         job.id = world.state.next_id("job")
         job.user_id = user.id
         job.fails = any(fnmatchcase(job.name, pattern) for pattern in failing)
         yield job
+
+
+def _failing(world: World, project: Project, pipeline: Pipeline) -> set[str]:
+    """Patterns of the jobs that fail: by an order for the next pipeline, by a standing order for
+    its variables, by a trailer of its commit."""
+    failing = set(world.failing.pop((project.id, pipeline.ref), ()))
+    for project_id, wanted, job in world.failing_with:
+        if project_id == project.id and wanted.items() <= pipeline.variables.items():
+            failing.add(job)
+    trailers = project.repository.commit(pipeline.sha).trailers
+    return failing | {value for key, value in trailers if key == FAIL_TRAILER}
+
+
+def _suite(variables: Mapping[str, str]) -> Iterator[Job]:
+    """One job for each of the services that the pipeline was told, else one for all."""
+    suite = variables["SUITE"]
+    services = [name for name in variables.get("SERVICES", "").split(",") if name]
+    for name in [f"{suite}:{service}" for service in services] or [suite]:
+        yield Job(0, name, "test")
 
 
 def changed_services(project: Project, pipeline: Pipeline) -> tuple[CiService, ...]:

@@ -63,6 +63,7 @@ class Pipeline:
     status: str = "created"
     jobs: list[Job] = field(default_factory=list)
     merge_request_iid: int | None = None
+    variables: dict[str, str] = field(default_factory=dict)
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
     started_at: datetime | None = None

@@ -61,6 +61,8 @@ class World:
     outbox: Outbox = field(default_factory=Outbox)
     failing: dict[tuple[int, str], set[str]] = field(default_factory=dict)
     """Jobs that the next pipeline of a project and ref shall fail, by order."""
+    failing_with: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
+    """Project, variables and job: every pipeline with at least these variables fails the job."""
 
     def create_user(self, username: str, name: str, email: str, *, admin: bool = False) -> User:
         if self.state.user_named(username):

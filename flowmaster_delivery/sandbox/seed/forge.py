@@ -114,7 +114,13 @@ def _ci(repository: Repository, catalog: Catalog) -> Ci:
         if service.kind is not Kind.MANIFESTS
     )
     templates = SINGLE if len(services) == 1 else PER_SERVICE
-    return Ci(built, templates, _branches(repository, catalog))
+    return Ci(built, templates, _branches(repository, catalog), suites=_tests(repository, catalog))
+
+
+def _tests(repository: Repository, catalog: Catalog) -> bool:
+    """Whether it is the repository of some environment's contract and end-to-end tests."""
+    rules = [e.suites for e in catalog.environments.values() if e.suites]
+    return any(rule.repository == repository.name for rule in rules)
 
 
 def _folders(service: Service) -> tuple[str, ...]:

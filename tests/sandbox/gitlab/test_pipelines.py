@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gitlab.exceptions import GitlabCreateError, GitlabHttpError
+from gitlab.exceptions import GitlabCreateError, GitlabHttpError, GitlabListError
 
 from flowmaster_delivery.sandbox.gitlab import SINGLE, Ci, CiService
 from flowmaster_delivery.sandbox.gitlab.records import now
@@ -126,6 +126,64 @@ def test_a_job_fails_by_order_once_and_a_retry_passes(stage: Stage) -> None:
         lambda: (p := stage.seen(project).pipelines.get(pipeline.id)).status == "success" and p
     )
     assert jobs(again)["docker:api-gateway"] == "success"
+
+
+def suite(stage: Stage, project: Project, **variables: str) -> Any:
+    """A pipeline of tests, started with these variables, once it is over."""
+    given = [{"key": key, "value": value} for key, value in variables.items()]
+    made = stage.seen(project).pipelines.create({"ref": "main", "variables": given})
+    return eventually(
+        lambda: (p := stage.seen(project).pipelines.get(made.id)).finished_at is not None and p
+    )
+
+
+def test_a_suite_has_a_job_for_each_service_that_it_was_told(stage: Stage) -> None:
+    project = stage.project(ci=Ci(suites=True))
+    told = {"SUITE": "contract", "SERVICES": "api-gateway,auth-service"}
+    pipeline = suite(stage, project, **told)
+    assert (pipeline.status, pipeline.source) == ("success", "api")
+    assert jobs(pipeline) == dict.fromkeys(
+        ("contract:api-gateway", "contract:auth-service"), "success"
+    )
+    assert jobs(suite(stage, project, SUITE="e2e")) == {"e2e": "success"}
+    shown = pipeline.variables.list(get_all=True)
+    assert {found.key: found.value for found in shown} == told
+
+
+def test_a_suite_fails_by_a_standing_order_for_its_variables(stage: Stage) -> None:
+    project = stage.project(ci=Ci(suites=True))
+    order = {
+        "project": project.full_path,
+        "fail_job": "contract:*",
+        "variables": {"ENVIRONMENT": "staging"},
+    }
+    headers = {"PRIVATE-TOKEN": stage.tokens["root"]}
+    orders = f"{stage.url}/sandbox/pipelines"
+    assert httpx.post(orders, json=order, headers=headers).status_code == 201
+    told = {"SUITE": "contract", "SERVICES": "api-gateway", "ENVIRONMENT": "staging"}
+    for _ in range(2):
+        assert jobs(suite(stage, project, **told)) == {"contract:api-gateway": "failed"}
+    assert suite(stage, project, **{**told, "ENVIRONMENT": "dev"}).status == "success"
+    assert suite(stage, project, **{**told, "SUITE": "e2e"}).status == "success"
+    named = {"project": project.full_path}
+    assert httpx.delete(orders, params=named, headers=headers).status_code == 204
+    assert suite(stage, project, **told).status == "success"
+
+
+def test_the_variables_of_a_pipeline_are_for_maintainers_and_whoever_started_it(
+    stage: Stage,
+) -> None:
+    project = stage.project(ci=Ci(suites=True))
+    pipeline = suite(stage, project, SUITE="contract")
+    with pytest.raises(GitlabListError, match="403"):
+        stage.seen(project, "dana").pipelines.get(pipeline.id).variables.list(get_all=True)
+
+
+def test_variables_of_another_form_are_refused(stage: Stage) -> None:
+    project = stage.project()
+    order = {"ref": "main", "variables": {"SUITE": "contract"}}
+    with pytest.raises(GitlabCreateError, match="variables"):
+        stage.seen(project).pipelines.create(order)
 
 
 def test_builds_are_not_reproducible(stage: Stage) -> None:
