@@ -58,11 +58,55 @@ class Cluster(Protocol):
         reference: str,
         name: str,
         timeout: float,
+        command: Sequence[str] = (),
     ) -> tuple[bool, str]:
         """Run the service's Job once with the image; whether it succeeded, and its last words.
 
-        A Job of that name that exists already is awaited, not run again.
+        `command` replaces that of the container, arguments included, where it is given. A Job of
+        that name that exists already is awaited, not run again.
         """
+
+    def create_canary(
+        self,
+        service: Service,
+        reference: str,
+        *,
+        pods: int,
+        annotations: Mapping[str, str | None],
+        weighted: bool = False,
+    ) -> Workload:
+        """Create the Deployment of `service.canary`: the service's own as it is now, but for
+        name, image, replicas, annotations and its pods' labels.
+
+        The pods are reached through the same Kubernetes Service; with `weighted` through a Service
+        of their own, to which `weigh` sends a share. Raise Superseded where it exists already.
+        """
+
+    def canaries(self) -> Mapping[str, Workload]:
+        """Every canary Deployment of the namespace, by the workload name of its service."""
+
+    def scale(
+        self,
+        service: Service,
+        replicas: int,
+        *,
+        resource_version: str,
+        annotations: Mapping[str, str | None],
+    ) -> Workload:
+        """Set the replicas and annotations of a canary (`service.canary`); Superseded on a
+        conflict, Refused for a Deployment that is no canary of ours."""
+
+    def remove(self, service: Service, uid: str) -> None:
+        """Delete the canary (`service.canary`) with this uid, its pods and what `create_canary`
+        made beside it. The pods may still be ending when this returns.
+
+        Nothing happens where it is gone already; Superseded where another one has its name,
+        Refused for a Deployment that is no canary of ours.
+        """
+
+    def weigh(self, service: Service, percent: int) -> str | None:
+        """Send so many percent of the service's requests to its canary, by the HTTPRoute that leads
+        to the service; what was set, in words, or None where no route does. 0 takes it back."""
 
     def apply(self, manifests: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
         """Create or update objects; the names of those that changed."""

@@ -20,8 +20,8 @@ from flowmaster_delivery.ports import Lease
 T = TypeVar("T")
 STEP = 0.1
 """Seconds that pass at least in each wait."""
-STAGES: Sequence[tuple[int, int, int]] = ((0, 1, 1), (1, 2, 1), (1, 1, 1))
-"""Updated, total and available replicas, one after the other, of a rollout of one replica."""
+Stage = tuple[int, int, int]
+"""Updated, total and available replicas."""
 
 
 class Killed(BaseException):
@@ -56,7 +56,7 @@ class FakeCluster:
     problems: dict[str, PodProblem] = field(default_factory=dict)
     """Image reference to what keeps its pods from being ready."""
     answers: dict[str, ProbeResult | DeliveryError] = field(default_factory=dict)
-    """Service to what its pods answer; 200 for the others."""
+    """Workload or service to what its pods answer, the workload's first; 200 for the others."""
     jobs: dict[str, tuple[bool, str]] = field(default_factory=dict)
     failing: dict[str, list[DeliveryError]] = field(default_factory=dict)
     """Name of a call to the errors that its next uses raise."""
@@ -69,7 +69,12 @@ class FakeCluster:
     applied: list[str] = field(default_factory=list)
     stuck: bool = False
     """Whether rollouts stay before their last stage."""
-    _stage: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    """Workloads that a route leads to, with the percent that their canary gets."""
+    commands: dict[str, Sequence[str]] = field(default_factory=dict)
+    """Name of a job to the command that it was run with."""
+    _ahead: dict[str, list[Stage]] = field(default_factory=dict)
+    _made: int = 0
     _dead: bool = False
 
     # What tests say
@@ -129,7 +134,8 @@ class FakeCluster:
     ) -> Workload:
         def patch() -> Workload:
             before = self._at(service, resource_version)
-            self._stage[before.name] = -1
+            pods = before.desired
+            self._ahead[before.name] = [(0, pods, pods), (1, pods + 1, pods), (pods, pods, pods)]
             return self._put(
                 before,
                 images={**before.images, service.container_name: reference},
@@ -157,15 +163,115 @@ class FakeCluster:
         self._call("wait_for_change", wait)
 
     def pod_answers(self, service: Service, pod: Pod, timeout: float) -> ProbeResult:
-        found = self.answers.get(service.name, ProbeResult(f"pod://{pod.name}", 200, 0.01))
+        usual = self.answers.get(service.name, ProbeResult(f"pod://{pod.name}", 200, 0.01))
+        found = self.answers.get(service.workload_name, usual)
         if isinstance(found, DeliveryError):
             raise found
         return found
 
     def run_job(
-        self, service: Service, reference: str, name: str, timeout: float
+        self,
+        service: Service,
+        reference: str,
+        name: str,
+        timeout: float,
+        command: Sequence[str] = (),
     ) -> tuple[bool, str]:
-        return self._call("run_job", lambda: self.jobs.setdefault(name, (True, "")))
+        def run() -> tuple[bool, str]:
+            self.commands.setdefault(name, tuple(command))
+            return self.jobs.setdefault(name, (True, ""))
+
+        return self._call("run_job", run)
+
+    def create_canary(
+        self,
+        service: Service,
+        reference: str,
+        *,
+        pods: int,
+        annotations: Mapping[str, str | None],
+        weighted: bool = False,
+    ) -> Workload:
+        def create() -> Workload:
+            stable, name = self._find(service), service.canary.workload_name
+            if name in self.deployments:
+                raise Superseded(f"Deployment {name} exists already")
+            self._made += 1
+            made = replace(
+                stable,
+                name=name,
+                uid=f"uid-{name}-{self._made}",
+                resource_version="1",
+                generation=1,
+                observed_generation=0,
+                revision=0,
+                desired=pods,
+                updated=0,
+                total=0,
+                available=0,
+                images={**stable.images, service.container_name: reference},
+                annotations=_merged({}, annotations),
+                template_hash=None,
+                progressing=None,
+            )
+            self.deployments[name] = made
+            self._ahead[name] = [(0, 0, 0), (pods, pods, 0), (pods, pods, pods)]
+            return made
+
+        return self._call("create_canary", create)
+
+    def canaries(self) -> Mapping[str, Workload]:
+        def read() -> Mapping[str, Workload]:
+            return {
+                name.removesuffix("-canary"): found
+                for name, found in self.deployments.items()
+                if name.endswith("-canary")
+            }
+
+        return self._call("canaries", read)
+
+    def scale(
+        self,
+        service: Service,
+        replicas: int,
+        *,
+        resource_version: str,
+        annotations: Mapping[str, str | None],
+    ) -> Workload:
+        def patch() -> Workload:
+            before = self._ours(self._at(service, resource_version))
+            noted = _merged(before.annotations, annotations)
+            if replicas == before.desired:
+                return self._put(before, annotations=noted)
+            ready = min(before.available, replicas)
+            self._ahead[before.name] = [(replicas, replicas, ready), (replicas,) * 3]
+            return self._put(
+                before, annotations=noted, desired=replicas, generation=before.generation + 1
+            )
+
+        return self._call("scale", patch)
+
+    def remove(self, service: Service, uid: str) -> None:
+        def delete() -> None:
+            found = self.deployments.get(service.workload_name)
+            if found is None:
+                return
+            if self._ours(found).uid != uid:
+                raise Superseded(f"{found.name} is another one than was to be removed")
+            del self.deployments[found.name]
+            self._ahead.pop(found.name, None)
+
+        self._call("remove", delete)
+
+    def weigh(self, service: Service, percent: int) -> str | None:
+        def patch() -> str | None:
+            name = service.workload_name
+            if name not in self.weights:
+                return None
+            self.weights[name] = percent
+            return f"{100 - percent} % to {name}, {percent} % to {name}-canary"
+
+        return self._call("weigh", patch)
 
     def apply(self, manifests: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
         def write() -> tuple[str, ...]:
@@ -232,45 +338,56 @@ class FakeCluster:
         self.deployments[before.name] = made
         return made
 
+    def _ours(self, found: Workload) -> Workload:
+        if not found.name.endswith("-canary"):
+            raise Refused(f"Deployment {found.name} is no canary of this platform")
+        return found
+
     def _advance(self, name: str) -> bool:
         """The controllers go one stage on."""
-        stage = self._stage.get(name)
-        if stage is None:
+        ahead = self._ahead.get(name, [])
+        now = self.deployments.get(name)
+        if now is None:
             return False
-        now = self.deployments[name]
         reference = next(iter(now.images.values()))
-        last = len(STAGES) - (2 if reference in self.problems or self.stuck else 1)
-        if stage >= last:
+        if len(ahead) <= (1 if reference in self.problems or self.stuck else 0):
             return False
-        stage = self._stage[name] = stage + 1
-        updated, total, available = STAGES[stage]
+        updated, total, available = ahead.pop(0)
+        fresh = now.template_hash is None
         self._put(
             now,
             updated=updated,
             total=total,
             available=available,
             observed_generation=now.generation,
-            revision=now.revision + (stage == 0),
+            revision=now.revision + fresh,
             template_hash=_hash(reference),
         )
         return True
 
     def _pods_of(self, name: str) -> tuple[Pod, ...]:
-        now = self.deployments[name]
+        now = self.deployments.get(name)
+        if now is None:
+            return ()
         reference = next(iter(now.images.values()))
         trouble = self.problems.get(reference)
-        digest = reference.rpartition("@")[2]
-        ready = now.updated == now.available == now.total and trouble is None
-        fresh = Pod(
-            f"{name}-new",
-            "10.0.0.1",
-            ready,
-            _hash(reference),
-            digest,
-            (trouble,) if trouble else (),
-        )
-        old = Pod(f"{name}-old", "10.0.0.2", True, "old", "sha256:old")
-        return (fresh,) if now.total == now.updated else (fresh, old)[-now.total :]
+        old = now.total - now.updated
+        fresh = [
+            Pod(
+                f"{name}-new" if number == 0 else f"{name}-new-{number}",
+                f"10.0.0.{number + 1}",
+                trouble is None and number < now.available - old,
+                _hash(reference),
+                reference.rpartition("@")[2],
+                (trouble,) if trouble else (),
+            )
+            for number in range(now.updated)
+        ]
+        gone = [
+            Pod(f"{name}-old-{number}", f"10.0.1.{number + 1}", True, "old", "sha256:old")
+            for number in range(old)
+        ]
+        return (*fresh, *gone)
 
     def _own(self, lease: Lease) -> _Held:
         held = self.leases[lease.service]

@@ -18,10 +18,12 @@ from flowmaster_delivery.adapters.kubernetes.api import (
     Object,
     TooSlow,
 )
+from flowmaster_delivery.adapters.kubernetes.canaries import CANARY_OF, Canaries
 from flowmaster_delivery.adapters.kubernetes.gathering import Gathering
 from flowmaster_delivery.adapters.kubernetes.jobs import Jobs
 from flowmaster_delivery.adapters.kubernetes.leases import Leases
 from flowmaster_delivery.adapters.kubernetes.objects import Objects
+from flowmaster_delivery.adapters.kubernetes.routes import Routes
 from flowmaster_delivery.adapters.kubernetes.watching import NamespaceWatch
 from flowmaster_delivery.model.catalog import Service
 from flowmaster_delivery.model.errors import Denied, NotFound, Unreachable
@@ -54,6 +56,7 @@ class KubernetesCluster:
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._leases = Leases(api, namespace, lambda: datetime.now(UTC))  # noqa: TID251  # the clock of leases
         self._jobs, self._objects = Jobs(api, namespace), Objects(api, namespace)
+        self._canaries, self._routes = Canaries(api, namespace), Routes(api, namespace)
         self._watch = NamespaceWatch(api, namespace)
         self._asked_workloads: Gathering[Workload] = Gathering(self._read_workloads)
         self._asked_pods: Gathering[tuple[Pod, ...]] = Gathering(lambda _: self.all_pods())
@@ -125,9 +128,52 @@ class KubernetesCluster:
         return self._ask_proxy(path, timeout)
 
     def run_job(
-        self, service: Service, reference: str, name: str, timeout: float
+        self,
+        service: Service,
+        reference: str,
+        name: str,
+        timeout: float,
+        command: Sequence[str] = (),
     ) -> tuple[bool, str]:
-        return self._jobs.run(service, reference, name, timeout)
+        return self._jobs.run(service, reference, name, timeout, command)
+
+    def create_canary(
+        self,
+        service: Service,
+        reference: str,
+        *,
+        pods: int,
+        annotations: Mapping[str, str | None],
+        weighted: bool = False,
+    ) -> Workload:
+        made = self._canaries.create(service, reference, pods, annotations, weighted=weighted)
+        return shapes.workload(made, ())
+
+    def canaries(self) -> Mapping[str, Workload]:
+        found = self._canaries.all()
+        owned = self._hashes(CANARY_OF) if found else {}
+        return {
+            name: shapes.workload(d, owned.get(d["metadata"]["uid"], ()))
+            for name, d in found.items()
+        }
+
+    def scale(
+        self,
+        service: Service,
+        replicas: int,
+        *,
+        resource_version: str,
+        annotations: Mapping[str, str | None],
+    ) -> Workload:
+        self._canaries.read(service.workload_name)
+        body = {"metadata": {"annotations": dict(annotations)}, "spec": {"replicas": replicas}}
+        return self._patch(service, resource_version, body)
+
+    def remove(self, service: Service, uid: str) -> None:
+        self._canaries.remove(service.workload_name, uid)
+
+    def weigh(self, service: Service, percent: int) -> str | None:
+        return self._routes.weigh(service, percent)
 
     def apply(self, manifests: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
         return self._objects.apply(manifests)
@@ -210,14 +256,16 @@ def _selector(deployment: Object) -> str:
 
 
 def _carried_out(deployment: Object, body: Object) -> bool:
-    """Whether a Deployment has all the annotations and images of a patch."""
+    """Whether a Deployment has all the annotations, images and replicas of a patch."""
     annotations = deployment["metadata"].get("annotations") or {}
-    wanted = body["metadata"]["annotations"]
-    template = body.get("spec", {}).get("template", {}).get("spec", {})
+    wanted, spec = body["metadata"]["annotations"], body.get("spec", {})
+    template = spec.get("template", {}).get("spec", {})
     running = deployment["spec"]["template"]["spec"]["containers"]
     images = {c["name"]: c.get("image") for c in running}
-    return all(annotations.get(key) == value for key, value in wanted.items()) and all(
-        images.get(c["name"]) == c["image"] for c in template.get("containers", ())
+    return (
+        all(annotations.get(key) == value for key, value in wanted.items())
+        and all(images.get(c["name"]) == c["image"] for c in template.get("containers", ()))
+        and spec.get("replicas") in (None, deployment["spec"].get("replicas"))
     )
 
 

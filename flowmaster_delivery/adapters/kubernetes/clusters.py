@@ -20,7 +20,9 @@ class KubernetesClusters:
 
     def __init__(self, kubeconfig: Path | None, services: Iterable[Service] = ()) -> None:
         self._kubeconfig = kubeconfig
-        self._containers = {s.workload_name: s.container_name for s in services}
+        self._containers = {
+            s.workload_name: s.container_name for own in services for s in (own, own.canary)
+        }
         self._apis: dict[str | None, Api] = {}
         self._open: dict[tuple[str | None, str], KubernetesCluster] = {}
         self._guard = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
 from typing import Any
@@ -24,9 +25,16 @@ class Jobs:
         self._cron_jobs = f"/apis/batch/v1/namespaces/{namespace}/cronjobs"
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
 
-    def run(self, service: Service, reference: str, name: str, timeout: float) -> tuple[bool, str]:
+    def run(
+        self,
+        service: Service,
+        reference: str,
+        name: str,
+        timeout: float,
+        command: Sequence[str] = (),
+    ) -> tuple[bool, str]:
         """Create the Job unless it exists and await its end; Unreachable where it has none yet."""
-        self._create(service, reference, name)
+        self._create(service, reference, name, command)
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             try:
@@ -41,7 +49,7 @@ class Jobs:
             f"job {name} has not ended after {timeout:.0f} s; it is awaited next time"
         )
 
-    def _create(self, service: Service, reference: str, name: str) -> None:
+    def _create(self, service: Service, reference: str, name: str, command: Sequence[str]) -> None:
         with suppress(NotFound):
             self._api.get(f"{self._jobs}/{name}")
             return
@@ -49,24 +57,24 @@ class Jobs:
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": {"name": name, "labels": {"app.kubernetes.io/name": service.name}},
-            "spec": self._spec(service, reference),
+            "spec": self._spec(service, reference, command),
         }
         with suppress(AlreadyThere):
             self._api.once("POST", self._jobs, body=job)
 
-    def _spec(self, service: Service, reference: str) -> dict[str, Any]:
+    def _spec(self, service: Service, reference: str, command: Sequence[str]) -> dict[str, Any]:
         """That of the CronJob with the workload's name (suspended, as a rule), else a bare one."""
         try:
             found = self._api.get(f"{self._cron_jobs}/{service.workload_name}")
         except NotFound:
-            container = {"name": service.container_name, "image": reference}
-            pod = {"restartPolicy": "Never", "containers": [container]}
+            bare: Object = {"name": service.container_name}
+            pod = {"restartPolicy": "Never", "containers": [_told(bare, reference, command)]}
             return {"backoffLimit": 0, "template": {"spec": pod}}
         spec: dict[str, Any] = deepcopy(found["spec"]["jobTemplate"]["spec"])
         containers = spec["template"]["spec"]["containers"]
-        for container in containers:
+        for place, container in enumerate(containers):
             if container["name"] == service.container_name:
-                container["image"] = reference
+                containers[place] = _told(container, reference, command)
                 return spec
         names = ", ".join(container["name"] for container in containers)
         raise NotFound(
@@ -84,6 +92,14 @@ class Jobs:
                     reason, code = ended.get("reason") or "ended", ended.get("exitCode")
                     return f"{reason}, exit code {code} {ended.get('message') or ''}".strip()
         return ""
+
+
+def _told(container: Object, reference: str, command: Sequence[str]) -> Object:
+    """The container with the image, and the command in place of its own where one is given."""
+    if not command:
+        return {**container, "image": reference}
+    kept = {key: value for key, value in container.items() if key != "args"}
+    return {**kept, "image": reference, "command": list(command)}
 
 
 def _ended(job: Object) -> tuple[bool, str] | None:

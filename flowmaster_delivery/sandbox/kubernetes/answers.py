@@ -165,7 +165,7 @@ class Answers:
 
     async def _patch(self, request: Request, asked: Target) -> Response:
         body = await read_body(request)
-        patching.check_offered(content_type(request))
+        patching.check_offered(content_type(request), custom=asked.kind.is_custom)
         try:
             patch = json.loads(body)
         except ValueError as error:

@@ -26,6 +26,8 @@ class Kind:
     """Whether a changed spec counts up `metadata.generation`."""
     is_lock: bool = False
     """Whether a PUT must bring the newest resource version, and creates what is not there."""
+    is_custom: bool = False
+    """Whether a CustomResourceDefinition brings it: then it is not merged strategically."""
 
     @property
     def api_version(self) -> str:
@@ -81,6 +83,15 @@ JOBS = Kind(
     is_generational=True,
 )
 LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases", is_lock=True)
+HTTP_ROUTES = Kind(
+    "gateway.networking.k8s.io",
+    "v1",
+    "HTTPRoute",
+    "httproutes",
+    has_status=True,
+    is_generational=True,
+    is_custom=True,
+)
 
 KINDS = (
     CONFIG_MAPS,
@@ -95,6 +106,7 @@ KINDS = (
     REPLICA_SETS,
     JOBS,
     LEASES,
+    HTTP_ROUTES,
 )
 
 BY_PATH = {(k.group, k.version, k.plural): k for k in KINDS}

@@ -15,14 +15,16 @@ JSON = "application/json-patch+json"
 REJECTED = "the server rejected our request due to an error in our request"
 
 
-def check_offered(content_type: str) -> None:
-    """Raise 415 for formats that are not offered, server-side apply among them."""
-    if content_type not in (STRATEGIC, MERGE, JSON):
+def check_offered(content_type: str, *, custom: bool = False) -> None:
+    """Raise 415 for formats that are not offered: server-side apply, and strategic merge of
+    `custom` resources, whose merge keys no server knows."""
+    offered = (JSON, MERGE) if custom else (JSON, MERGE, STRATEGIC)
+    if content_type not in offered:
         raise ApiError(
             415,
             "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: "
-            f"{JSON}, {MERGE}, {STRATEGIC}",
+            + ", ".join(offered),
         )
 
 
