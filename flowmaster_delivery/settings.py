@@ -59,6 +59,8 @@ class Settings:
     registry_password: Secret
     slack_webhook: Secret
     """File with the address of a Slack incoming webhook."""
+    metrics_token: Secret
+    """Bearer token for the metrics servers, where they ask for one."""
     dagster_url: str
     """The webserver, for launching runs and for links."""
     server_url: str
@@ -85,6 +87,7 @@ class Settings:
             registry_user=env.get(f"{PREFIX}REGISTRY_USER"),
             registry_password=_secret(env, "registry_password"),
             slack_webhook=_secret(env, "slack_webhook"),
+            metrics_token=_secret(env, "metrics_token"),
             dagster_url=env.get(f"{PREFIX}DAGSTER_URL", DEFAULT_DAGSTER_URL),
             server_url=env.get(f"{PREFIX}URL", DEFAULT_SERVER_URL),
             sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
@@ -113,6 +116,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
                 settings.seal_key,
                 settings.registry_password,
                 settings.slack_webhook,
+                settings.metrics_token,
             )
         },
     }

@@ -16,7 +16,16 @@ from flowmaster_delivery.adapters.dagster_history import (
     sealed_metadata,
 )
 from flowmaster_delivery.model.catalog import Catalog, Environment
-from flowmaster_delivery.ports import Cluster, ClusterOf, History, Notifier, Ports, Record
+from flowmaster_delivery.ports import (
+    Cluster,
+    ClusterOf,
+    History,
+    Metrics,
+    MetricsOf,
+    Notifier,
+    Ports,
+    Record,
+)
 from flowmaster_delivery.settings import Settings
 
 
@@ -50,6 +59,7 @@ def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) 
         probe=HttpProbe(),
         history=history_on(instance, settings),
         notifier=notifier(settings),
+        metrics=metrics(settings),
     )
 
 
@@ -85,6 +95,22 @@ def clusters(settings: Settings, catalog: Catalog) -> ClusterOf:
         return opened[0](environment)
 
     return cluster_of
+
+
+def metrics(settings: Settings) -> MetricsOf:
+    """One door per environment, opened at first use and shared by all threads."""
+    guard, opened = Lock(), dict[str, Metrics]()
+
+    def metrics_of(environment: Environment) -> Metrics:
+        from flowmaster_delivery.adapters.prometheus import PrometheusMetrics
+
+        url = environment.measured_by().url
+        with guard:
+            if url not in opened:
+                opened[url] = PrometheusMetrics(url, token=settings.metrics_token.read_optional)
+            return opened[url]
+
+    return metrics_of
 
 
 def notifier(settings: Settings) -> Notifier:

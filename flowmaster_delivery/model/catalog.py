@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from flowmaster_delivery.model.analysis import MetricsRule
-from flowmaster_delivery.model.errors import UnknownName
+from flowmaster_delivery.model.errors import Permanent, UnknownName
 from flowmaster_delivery.model.health import HealthRule
 from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.model.verification import SmokeTest, SuiteRule
@@ -209,6 +209,15 @@ class Environment:
     suites: SuiteRule | None = None
     hotfix: HotfixRule | None = None
     override: OverrideRule | None = None
+
+    def measured_by(self) -> MetricsRule:
+        """Raise Permanent, with what to set, where nothing is measured here."""
+        if self.metrics is None:
+            raise Permanent(
+                f"there are no figures of {self.name}: name its Prometheus in the catalog, "
+                f"`metrics: {{url: …}}` below the environment {self.name}"
+            )
+        return self.metrics
 
     def requires(self, gate: GateName) -> bool:
         return gate in self.gates

@@ -13,7 +13,7 @@ from flowmaster_delivery.model.run import LaunchedRun, RunOrder, RunReason
 from flowmaster_delivery.ports.cluster import Cluster, ClusterOf
 from flowmaster_delivery.ports.forge import Forge, Registry
 from flowmaster_delivery.ports.history import History, Record
-from flowmaster_delivery.ports.looks import HttpAnswer, HttpCall, Probe
+from flowmaster_delivery.ports.looks import HttpAnswer, HttpCall, Metrics, MetricsOf, Probe
 from flowmaster_delivery.ports.people import Launcher, Notifier
 
 
@@ -27,6 +27,7 @@ class Ports:
     probe: Probe
     history: History
     notifier: Notifier
+    metrics: MetricsOf
 
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "LaunchedRun",
     "Launcher",
     "Lease",
+    "Metrics",
+    "MetricsOf",
     "Notifier",
     "Ports",
     "Probe",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from flowmaster_delivery.model.analysis import Sample
+from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.health import ProbeResult
 
 
@@ -40,3 +43,21 @@ class Probe(Protocol):
         Refused, cut off and too late are Unreachable, an answer without end is Malformed: that is
         the far end's doing. What keeps us from asking at all is another error.
         """
+
+
+class Metrics(Protocol):
+    """The metrics server of one environment (Prometheus)."""
+
+    def query(self, expression: str, at: datetime) -> tuple[Sample, ...]:
+        """What an expression comes to at a moment; empty where there is no such series.
+
+        Raise Transient where the server cannot be asked or answers in part only, Malformed where it
+        refuses the expression.
+        """
+
+
+class MetricsOf(Protocol):
+    """The metrics servers, one door per environment."""
+
+    def __call__(self, environment: Environment) -> Metrics:
+        """Raise Permanent where the environment has none."""

@@ -30,6 +30,7 @@ from flowmaster_delivery.ports import Cluster, Ports
 from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target, real, sandbox
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
@@ -166,7 +167,15 @@ def world(target: Target) -> Iterator[World]:
     services: dict[str, Service] = {}
     clusters = KubernetesClusters(target.kubeconfig)
     history = FakeHistory()
-    ports = Ports(FakeForge(), FakeRegistry(), clusters, FakeProbe(), history, FakeNotifier())
+    ports = Ports(
+        FakeForge(),
+        FakeRegistry(),
+        clusters,
+        FakeProbe(),
+        history,
+        FakeNotifier(),
+        FakeMetrics(),
+    )
     yield World(target, api, clusters(environment), environment, services, ports, history)
     clusters.close()
     api.close()

@@ -33,6 +33,7 @@ from flowmaster_delivery.ports import Cluster, Ports
 from flowmaster_delivery.settings import Settings
 from tests.defs.conftest import SEAL_KEY
 from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
 from tests.flows.conftest import NOW, Platform
 
@@ -88,6 +89,7 @@ class Lab:
     settings: Settings
     platform: Platform
     clusters: dict[str, Cluster] = field(default_factory=dict)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -100,7 +102,9 @@ class Lab:
     @property
     def ports(self) -> Ports:
         p = self.platform
-        return Ports(p.forge, p.registry, self._cluster, FakeProbe(), p.history, p.notifier)
+        return Ports(
+            p.forge, p.registry, self._cluster, FakeProbe(), p.history, p.notifier, FakeMetrics()
+        )
 
     def _cluster(self, environment: Environment) -> Cluster:
         return self.clusters[environment.name]

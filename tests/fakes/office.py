@@ -27,6 +27,7 @@ from tests.builders import a_catalog, digest
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_launcher import FakeLauncher
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
@@ -51,6 +52,7 @@ class FakeOffice:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     history: FakeHistory = field(default_factory=FakeHistory)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
     now: datetime = START
     hook_secrets: bool = True
 
@@ -63,6 +65,7 @@ class FakeOffice:
             probe=FakeProbe(),
             history=self.history,
             notifier=FakeNotifier(),
+            metrics=self.metrics,
         )
 
     def settings(self) -> Settings:

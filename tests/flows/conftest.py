@@ -30,6 +30,7 @@ from flowmaster_delivery.model.rollout import (
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
@@ -93,6 +94,7 @@ class Platform:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     history: FakeHistory = field(default_factory=FakeHistory)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
 
     @property
     def repository(self) -> Repository:
@@ -101,7 +103,13 @@ class Platform:
     @property
     def ports(self) -> Ports:
         return Ports(
-            self.forge, self.registry, self._no_cluster, FakeProbe(), self.history, self.notifier
+            self.forge,
+            self.registry,
+            self._no_cluster,
+            FakeProbe(),
+            self.history,
+            self.notifier,
+            self.metrics,
         )
 
     def _no_cluster(self, environment: Environment) -> object:

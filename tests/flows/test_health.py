@@ -27,6 +27,7 @@ from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
@@ -58,6 +59,7 @@ class World:
             self.probe,
             self.history,
             FakeNotifier(),
+            FakeMetrics(),
         )
 
     def at(self, service: Service = API, environment: Environment = DEV) -> HealthObservation:

@@ -32,6 +32,7 @@ from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
@@ -75,6 +76,7 @@ class World:
             FakeProbe(),
             self.history,
             FakeNotifier(),
+            FakeMetrics(),
         )
 
     def ship(
