@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowmaster_delivery.cli.breaking import ALONE, break_service, mend
+
 if TYPE_CHECKING:
     from flowmaster_delivery.model.catalog import Catalog
     from flowmaster_delivery.sandbox.addresses import Addresses
 
-DATA = Path(".flowmaster") / "sandbox"
 
-
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    default=DATA,
+    default=ALONE,
     show_default=True,
     help="Folder of the sandbox; begun anew at each start.",
 )
@@ -39,14 +39,23 @@ DATA = Path(".flowmaster") / "sandbox"
     help="What to seed from.  [default: the catalog shipped with the package]",
 )
 @click.option("--webhook-url", help="Where the seeded projects' webhooks send to.")
+@click.pass_context
 def sandbox(
-    data: Path, tier: str, *, empty: bool, catalog_path: Path | None, webhook_url: str | None
+    ctx: click.Context,
+    data: Path,
+    tier: str,
+    *,
+    empty: bool,
+    catalog_path: Path | None,
+    webhook_url: str | None,
 ) -> None:
     """Run GitLab, Kubernetes, a registry, Prometheus and inboxes on loopback, until Ctrl-C.
 
     Addresses, tokens and a kubeconfig are printed, and written to DATA/sandbox.json once all of it
-    answers. Nothing leaves this machine.
+    answers. Nothing leaves this machine. With a command: give an order to the one that runs.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from flowmaster_delivery.sandbox.folder import FolderRefused
     from flowmaster_delivery.sandbox.server import WEBHOOK_URL, Options, serve
 
@@ -60,6 +69,10 @@ def sandbox(
         asyncio.run(serve(options, lambda addresses: _show(addresses, options.data)))
     except (FolderRefused, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+sandbox.add_command(break_service)
+sandbox.add_command(mend)
 
 
 def _catalog(path: Path | None) -> Catalog:
@@ -99,12 +112,11 @@ def _rows(addresses: Addresses) -> list[tuple[str, str, str]]:
 
 def _to_try(addresses: Addresses) -> list[str]:
     helper = shlex.quote(f"credential.helper=store --file {shlex.quote(addresses.git_credentials)}")
-    bearer = shlex.quote(f"Authorization: Bearer {addresses.control_token}")
     lines = [f"kubectl --kubeconfig {shlex.quote(addresses.kubeconfig)} get deploy -A"]
     if addresses.environments:
         lines += [
             f"git -c {helper} clone {addresses.git_remote}",
             f"curl {addresses.services_url}/dev/api-gateway/health",
-            f"curl -X POST -H {bearer} {addresses.control_url}/sandbox/break/ai-agent",
+            "flowmaster sandbox break ai-agent --errors 8%",
         ]
     return lines

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.sandbox.addresses import Addresses
+from flowmaster_delivery.sandbox.breaking import Breaking
 from flowmaster_delivery.sandbox.control import Control
 from flowmaster_delivery.sandbox.faults import Faults
 from flowmaster_delivery.sandbox.folder import write_private
@@ -79,6 +80,12 @@ class Assembly:
         self.prometheus = PrometheusSandbox(traffic)
         self.control = Control(
             self.behaviours,
+            Breaking(
+                self.behaviours,
+                self.kubernetes.running,
+                self.seeded.namespaces,
+                self.seeded.workloads,
+            ),
             self.faults,
             secrets.token_urlsafe(24),
             self.kubernetes.behaviours_changed,

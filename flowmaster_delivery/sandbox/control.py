@@ -9,16 +9,18 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flowmaster_delivery.model.errors import NotFound, UnknownName
 from flowmaster_delivery.sandbox.bodies import read_object
+from flowmaster_delivery.sandbox.breaking import Breaking, Illness
 from flowmaster_delivery.sandbox.faults import Fault, Faults
 from flowmaster_delivery.sandbox.orders import (
     Behaviours,
@@ -29,6 +31,7 @@ from flowmaster_delivery.sandbox.orders import (
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Handler = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
 OrderT = TypeVar("OrderT", bound="Order")
 
 
@@ -65,6 +68,21 @@ class ServiceOrder(Patterns):
     memory: Annotated[float, Field(ge=0, le=1)] = 0.4
 
 
+class BreakOrder(Order):
+    """What shall be wrong with what runs of a service in an environment."""
+
+    failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    delay: Seconds = 0.0
+    down: bool = False
+    crash: bool = False
+
+    @model_validator(mode="after")
+    def _breaks_something(self) -> Self:
+        if not (self.failure_rate or self.delay or self.down or self.crash):
+            raise ValueError("one of failure_rate, delay, down and crash must say what is wrong")
+        return self
+
+
 class FaultOrder(Order):
     server: Literal["gitlab", "kubernetes", "registry", "prometheus", "services", "inbox", "*"] = (
         "*"
@@ -83,6 +101,7 @@ class Control:
     """`changed` is called after each order to pods or services."""
 
     behaviours: Behaviours
+    breaking: Breaking
     faults: Faults
     token: str
     changed: Callable[[], None]
@@ -97,6 +116,11 @@ class Control:
                 Route("/sandbox/pods", self._guarded(self._pods), methods=["POST"]),
                 Route("/sandbox/services", self._guarded(self._services), methods=["POST"]),
                 Route("/sandbox/break/{service}", self._guarded(self._break), methods=["POST"]),
+                Route(
+                    "/sandbox/break/{service}/{environment}",
+                    self._guarded(self._break_running),
+                    methods=["POST"],
+                ),
                 Route("/sandbox/mend/{service}", self._guarded(self._mend), methods=["POST"]),
                 Route("/sandbox/faults", self._guarded(self._fault), methods=["POST"]),
                 Route("/sandbox/faults", self._guarded(self._clear), methods=["DELETE"]),
@@ -140,18 +164,34 @@ class Control:
         return _done(order)
 
     async def _break(self, request: Request) -> Response:
-        """The service answers 503 from now on, and so its pods are no longer ready."""
+        """The service answers 503 from now on, whatever it runs, and its pods are not ready."""
         whom = {"workload": request.path_params["service"]}
         self.behaviours.set_service(ServiceBehaviour(failure_rate=1.0), **whom)
         self.behaviours.set_pod(PodBehaviour("never_ready"), **whom)
         self.changed()
         return JSONResponse({"broken": whom["workload"]})
 
+    async def _break_running(self, request: Request) -> Response:
+        """What runs of the service in one environment is ill from now on."""
+        service, environment = (request.path_params[name] for name in ("service", "environment"))
+        order = await _read(request, BreakOrder)
+        illness = Illness.of(order.failure_rate, order.delay, down=order.down, crash=order.crash)
+        broken = self._known(lambda: self.breaking.break_down(service, environment, illness))
+        self.changed()
+        return JSONResponse(asdict(broken), 201)
+
     async def _mend(self, request: Request) -> Response:
         service = request.path_params["service"]
-        self.behaviours.forget(service)
+        taken_back = self._known(lambda: self.breaking.mend(service))
         self.changed()
-        return JSONResponse({"mended": service})
+        return JSONResponse({"mended": service, "orders": taken_back})
+
+    @staticmethod
+    def _known(order: Callable[[], T]) -> T:
+        try:
+            return order()
+        except (NotFound, UnknownName) as error:
+            raise HTTPException(404, str(error)) from error
 
     async def _forget(self, request: Request) -> Response:
         self.behaviours.forget(request.query_params.get("workload", "*"))

@@ -157,11 +157,16 @@ class Behaviours:
     def service_rules(self) -> tuple[Rule[ServiceBehaviour], ...]:
         return tuple(self._services)
 
-    def forget(self, workload: str = "*") -> None:
-        """Take back the orders given for `workload` (the pattern as ordered); `*` means all."""
+    def forget(self, workload: str = "*") -> int:
+        """Take back the orders given for `workload` (the pattern as ordered); `*` means all.
+
+        How many there were.
+        """
+        before = len(self._pods) + len(self._services)
         self.version += 1
         self._pods = [r for r in self._pods if workload not in ("*", r.workload)]
         self._services = [r for r in self._services if workload not in ("*", r.workload)]
+        return before - len(self._pods) - len(self._services)
 
 
 def _newest(rules: Sequence[Rule[T]], namespace: str, workload: str, image: str) -> T | None:

@@ -79,13 +79,14 @@ class Services:
         namespace = self.namespaces.get(environment, environment)
         workload = self.workloads.get(service, service)
         backends = self.backends(namespace, workload)
-        pods = [pod for backend in backends for pod in backend.pods]
-        if not pods:
+        if not backends:
             return _json(404, {"error": f"no service {service!r} runs in {environment!r}"})
         chosen = self.turns.next((namespace, workload), backends)
         if chosen is not None:
             return self._answer(namespace, workload, chosen, path)
-        if all(self.behaviours.service(namespace, workload, p.image).down for p in pods):
+        pods = [pod for backend in backends for pod in backend.pods]
+        down = [self.behaviours.service(namespace, workload, pod.image).down for pod in pods]
+        if down and all(down):
             return REFUSED, {}, b"", 0.0
         return _json(503, {"error": f"no pod of {service!r} is ready in {environment!r}"})
 

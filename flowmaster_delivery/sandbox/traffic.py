@@ -85,8 +85,8 @@ class Traffic:
     _meters: dict[Pod, Meter] = field(default_factory=dict)
     _gone: dict[Pod, tuple[float, Meter]] = field(default_factory=dict)
     _seen: Sequence[Load] | None = None
-    _named: dict[str, list[Series]] | None = None
-    """Series by name, None once another one has come."""
+    _index: dict[tuple[str, str], dict[str, list[Series]]] = field(default_factory=dict)
+    """Series by name and label, and by that label's value; empty once others have come."""
 
     def fails(self, namespace: str, service: str, pod: str, rate: float) -> bool:
         """Whether the pod's next request fails: evenly spread, so that 0.25 is every fourth."""
@@ -108,7 +108,7 @@ class Traffic:
         for column, amount in observed(status, seconds):
             meter.one(column, now).jump(now, amount, sampled)
         if len(meter.series) != before:
-            self._named = None
+            self._index = {}
 
     def advance(self) -> None:
         """Take a sample if it is time for one."""
@@ -124,15 +124,25 @@ class Traffic:
             self._follow(loads, now)
         for key in [key for key, (ended, _) in self._gone.items() if ended < now - KEPT_FOR]:
             del self._gone[key]
-            self._named = None
+            self._index = {}
 
-    def named(self, name: str) -> Sequence[Series]:
-        """All series of that name that are remembered, those of pods that are gone included."""
-        if self._named is None:
-            self._named = {}
-            for series in self.series():
-                self._named.setdefault(series.name, []).append(series)
-        return self._named.get(name, ())
+    def named(self, name: str, label: str = "", value: str = "") -> Sequence[Series]:
+        """All series of that name that are remembered, those of pods that are gone included.
+
+        With a label, those that have that value of it.
+        """
+        found = self._index.get((name, label))
+        if found is None:
+            found = self._indexed(name, label)
+            self._index[name, label] = found
+        return found.get(value, ())
+
+    def _indexed(self, name: str, label: str) -> dict[str, list[Series]]:
+        index: dict[str, list[Series]] = {}
+        for series in self.named(name) if label else self.series():
+            if series.name == name:
+                index.setdefault(series.labels.get(label, ""), []).append(series)
+        return index
 
     def series(self) -> Iterator[Series]:
         """All that is remembered."""
@@ -162,7 +172,7 @@ class Traffic:
         _, meter = self._gone.pop(key, (0.0, Meter(load)))
         meter.revive()
         self._meters[key] = meter
-        self._named = None
+        self._index = {}
         return meter
 
     def _follow(self, loads: Iterable[Load], now: float) -> None:
@@ -171,7 +181,7 @@ class Traffic:
             meter = self._meters.get(key) or self._begin(load)
             if meter.followed != load:
                 meter.follow(load, now)
-                self._named = None
+                self._index = {}
         for key in [key for key in self._meters if key not in known]:
             meter = self._meters.pop(key)
             meter.end(now)

@@ -255,6 +255,18 @@ def test_a_broken_service_is_unavailable_until_it_is_mended(sandbox: Addresses) 
     until(lambda: httpx.get(address).status_code == 200)
 
 
+def test_what_runs_in_one_environment_is_broken_and_well_in_the_others(sandbox: Addresses) -> None:
+    broken, well = (
+        f"{sandbox.environments[name].base_url}/scheduling/health" for name in ("staging", "dev")
+    )
+    until(lambda: httpx.get(broken).status_code == 200 == httpx.get(well).status_code)
+    order(sandbox, "break/scheduling/staging", {"crash": True})
+    until(lambda: httpx.get(broken).status_code == 503)
+    assert httpx.get(well).status_code == 200
+    order(sandbox, "mend/scheduling", {})
+    until(lambda: httpx.get(broken).status_code == 200)
+
+
 def test_a_service_that_is_down_hangs_up_on_real_clients(sandbox: Addresses) -> None:
     address = f"{sandbox.environments['staging'].base_url}/notification/health"
     until(lambda: httpx.get(address).status_code == 200)

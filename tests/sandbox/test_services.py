@@ -48,7 +48,7 @@ class Cluster:
 
     def backends(self, namespace: str, workload: str) -> list[Backend]:
         found = [*self.running(namespace, workload), *self.running(namespace, f"{workload}-canary")]
-        return [Backend(1, tuple(found))]
+        return [Backend(1, tuple(found))] if (namespace, workload) in self.pods else []
 
 
 class World:
@@ -112,6 +112,45 @@ def test_what_does_not_run_is_not_found(client: Any, path: str, status: int) -> 
 def test_a_service_without_ready_pods_is_unavailable(world: World, client: Any) -> None:
     world.cluster.pods["fm-dev", "api"] = [Pod("new", NEW, ready=False)]
     assert client.get("/dev/api/health").status_code == 503
+
+
+def test_a_service_whose_pods_have_all_crashed_is_unavailable_and_not_unknown(
+    world: World, client: Any
+) -> None:
+    world.cluster.pods["fm-dev", "api"] = []
+    assert client.get("/dev/api/health").status_code == 503
+
+
+def test_a_service_that_is_down_refuses_though_its_pods_are_not_ready(
+    world: World, client: Any
+) -> None:
+    world.cluster.pods["fm-dev", "api"] = [Pod("only", ready=False)]
+    world.behaviours.set_service(ServiceBehaviour(down=True))
+    with pytest.raises(ConnectionAbortedError):
+        client.get("/dev/api/health")
+
+
+def test_what_a_canary_answers_counts_for_its_service(world: World, client: Any) -> None:
+    world.cluster.pods["fm-dev", "api-canary"] = [Pod("api-canary-1", NEW)]
+    seen = [client.get("/dev/api/health").json() for _ in range(6)]
+    assert [one["pod"] for one in seen].count("api-canary-1") == 2
+    assert {one["service"] for one in seen} == {"api"}
+    answers = [world.services.answer("fm-dev", "api-canary", "api-canary-1", "/health")[0]]
+    text = client.get("/dev/api/metrics").text
+    labels = 'code="200",namespace="fm-dev",pod="api-canary-1",service="api"'
+    assert (answers, f"http_requests_total{{{labels}}} 3\n" in text) == ([200], True)
+
+
+def test_an_answer_is_counted_with_the_time_it_took(world: World, client: Any) -> None:
+    world.cluster.pods["fm-dev", "api"] = [Pod("only")]
+    world.behaviours.set_service(ServiceBehaviour(delay=0.01))
+    client.get("/dev/api/health")
+    text = client.get("/dev/api/metrics").text
+    assert "# TYPE http_request_duration_seconds histogram" in text
+    for bound, count in (("0.01", None), ("0.025", 1), ("+Inf", 1)):
+        labels = f'le="{bound}",namespace="fm-dev",pod="only",service="api"'
+        line = f"http_request_duration_seconds_bucket{{{labels}}} {count}\n"
+        assert (line in text) == (count is not None)
 
 
 def test_a_quarter_of_the_requests_fails_when_told_so(world: World, client: Any) -> None:

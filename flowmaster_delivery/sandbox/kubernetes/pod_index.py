@@ -87,7 +87,7 @@ class PodIndex:
         return [self._entries[namespace, name].pod for name in sorted(names)]
 
     def backends(self, namespace: str, workload: str) -> list[Backend]:
-        """Who answers requests to the service of a workload.
+        """Who answers requests to the service of a workload; empty where there is none.
 
         An HTTPRoute that leads to its Service says in which shares; else the Service of that name;
         else what the Deployment selects; else the pods of the Job.
@@ -97,7 +97,13 @@ class PodIndex:
                 Backend(weight, tuple(self._behind(namespace, service)))
                 for service, weight in _references(route)
             ]
-        return [Backend(1, tuple(self._behind(namespace, workload)))]
+        pods = self._behind(namespace, workload)
+        if pods or self._exists(namespace, workload):
+            return [Backend(1, tuple(pods))]
+        return []
+
+    def _exists(self, namespace: str, name: str) -> bool:
+        return any(self._store.find(kind, namespace, name) for kind in (SERVICES, DEPLOYMENTS))
 
     def _behind(self, namespace: str, name: str) -> list[RunningPod]:
         service = self._store.find(SERVICES, namespace, name)

@@ -52,7 +52,7 @@ class Memory(Protocol):
 
     @property
     def ticks(self) -> Sequence[float]: ...
-    def named(self, name: str) -> Sequence[Series]: ...
+    def named(self, name: str, label: str = "", value: str = "") -> Sequence[Series]: ...
 
 
 ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
@@ -138,7 +138,9 @@ def _extrapolation(
 
 
 def _selected(selector: Selector, memory: Memory) -> Iterable[Series]:
-    for one in memory.named(selector.name):
+    exact = (m for m in selector.matchers if m.sign == "=" and m.label in ("pod", "service"))
+    narrow = next(((m.label, m.value) for m in exact), ("", ""))
+    for one in memory.named(selector.name, *narrow):
         if all(m.accepts(one.labels.get(m.label, "")) for m in selector.matchers):
             yield one
 
