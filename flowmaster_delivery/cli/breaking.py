@@ -114,7 +114,11 @@ def break_service(
     told = {"failure_rate": errors, "delay": slow, "down": down, "crash": crash}
     order = {name: value for name, value in told.items() if value}
     data = data or _named_before(ctx)
-    broken = dict(_control(ctx, data).order(f"break/{quote(service)}/{quote(environment)}", order))
+    broken = dict(
+        _control(ctx, data).order(
+            f"break/{quote(service, safe='')}/{quote(environment, safe='')}", order
+        )
+    )
     broken |= {"order": order, "undo": _undo(service, data)}
     if as_json:
         click.echo(json.dumps(broken, indent=2))
@@ -132,7 +136,7 @@ def break_service(
 @click.pass_context
 def mend(ctx: click.Context, service: str, data: Path | None, as_json: bool) -> None:
     """Take back every order that made SERVICE ill, in all environments."""
-    mended = _control(ctx, data or _named_before(ctx)).order(f"mend/{quote(service)}")
+    mended = _control(ctx, data or _named_before(ctx)).order(f"mend/{quote(service, safe='')}")
     if as_json:
         click.echo(json.dumps(mended, indent=2))
     elif mended["orders"]:
