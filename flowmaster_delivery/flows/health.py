@@ -178,7 +178,7 @@ class _Look:
             at=self._now(),
             reason=seen.reason,
             evidence=seen.evidence,
-            failures_in_a_row=failures(self._previous.get(service.name), seen.state),
+            failures_in_a_row=failures(self._previous.get(service.name), seen.state, seen.digest),
         )
 
     def _fingerprint(self, service: Service, digest: str | None) -> str | None:

@@ -96,7 +96,8 @@ def _previous(
     seen = history.observations(service.name, environment.name, limit=OBSERVATIONS)
     healthy = {o.digest for o in seen if o.state is HealthState.HEALTHY and o.digest}
     known_since = seen[-1].at if len(seen) == OBSERVATIONS else None
-    found = verified_before(records, healthy, known_since)
+    verifications = history.verifications(service.name, environment.name, limit=LOOKED_BACK)
+    found = verified_before(records, verifications, healthy, known_since)
     if found is None:
         raise NotFound(
             f"{service.name} has no verified earlier image in {environment.name}; name a version "

@@ -67,5 +67,10 @@ class Incident:
     deadline: datetime | None = None
     """By when a person should have decided."""
     decided_by: str = ""
+    dismissed: tuple[Trigger, ...] = ()
+    """What people decided to live with: it is not brought against this image again."""
+    escalated_at: datetime | None = None
+    """When it was told again, louder, since nobody had decided by the deadline."""
     hold_id: str = ""
     run_id: str = ""
+    """The run that opened it, or that carried it out; empty for the watch."""

@@ -152,6 +152,8 @@ class Hold:
     released_by: str | None = None
     released_at: datetime | None = None
     release_reason: str = ""
+    fingerprint: str = ""
+    """Where it names one, only candidates of that source are held: the next one goes on."""
 
     @property
     def active(self) -> bool:
@@ -160,6 +162,11 @@ class Hold:
     def concerns(self, service: str, environment: str) -> bool:
         """Whether it stands in the way of the service there."""
         return self.environment == environment and self.service in (service, EVERY_SERVICE)
+
+    def stops(self, candidate: Candidate) -> bool:
+        """Whether it is in force against this candidate."""
+        concerned = self.concerns(candidate.service, candidate.environment)
+        return self.active and concerned and self.fingerprint in ("", candidate.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,21 @@ def running_digest(reference: str, newest: Iterable[Pod]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def failures(previous: HealthObservation | None, state: HealthState) -> int:
-    """Looks in a row that were not healthy. A look that could not be made counts neither way."""
-    before = previous.failures_in_a_row if previous else 0
+FAILING = frozenset({HealthState.DEGRADED, HealthState.MISSING})
+"""States that count as a failed look: what starts has not failed, what is unknown may be well."""
+
+
+def failures(previous: HealthObservation | None, state: HealthState, digest: str | None) -> int:
+    """Looks in a row that failed, on this image: the failure of another says nothing of it.
+
+    A look that could not be made counts neither way, nor does one at an image that starts; one that
+    found nothing running speaks of what ran before.
+    """
     if state is HealthState.HEALTHY:
         return 0
-    return before if state is HealthState.UNKNOWN else before + 1
+    same = previous is not None and (digest is None or previous.digest in (None, digest))
+    before = previous.failures_in_a_row if previous and same else 0
+    return before + 1 if state in FAILING else before
 
 
 def worth_recording(

@@ -25,6 +25,7 @@ from flowmaster_delivery.model.source import Job, Pipeline, PipelineState
 from flowmaster_delivery.policy.gate import evaluate
 from tests.builders import (
     COMMIT,
+    FINGERPRINT,
     NOON,
     a_candidate,
     a_commit,
@@ -307,6 +308,13 @@ def test_a_tag_that_is_not_where_it_was_closes(tag: TagFacts, words: str) -> Non
     found = one(GateName.TAG_UNMOVED, replace(SOUND, tag=tag))
     assert found.state is GateState.UNMET
     assert words in found.summary
+
+
+def test_a_quarantine_lets_another_source_pass() -> None:
+    quarantine = a_hold(fingerprint=FINGERPRINT)
+    assert one(GateName.HOLD, replace(SOUND, holds=(quarantine,))).state is GateState.UNMET
+    other = a_hold(fingerprint="another")
+    assert one(GateName.HOLD, replace(SOUND, holds=(other,))).state is GateState.MET
 
 
 @pytest.mark.parametrize(("on_main", "protected"), [(False, True), (True, False)])

@@ -96,10 +96,22 @@ def test_all_pods_that_answer_are_healthy_and_no_pod_is_not() -> None:
 
 def test_failures_are_counted_in_a_row_and_blindness_counts_neither_way() -> None:
     bad = replace(LOOK, state=HealthState.DEGRADED, failures_in_a_row=2)
-    assert failures(None, HealthState.DEGRADED) == 1
-    assert failures(bad, HealthState.DEGRADED) == 3
-    assert failures(bad, HealthState.UNKNOWN) == 2
-    assert failures(bad, HealthState.HEALTHY) == 0
+    assert failures(None, HealthState.DEGRADED, "sha256:1") == 1
+    assert failures(bad, HealthState.DEGRADED, "sha256:1") == 3
+    assert failures(bad, HealthState.MISSING, None) == 3
+    assert failures(bad, HealthState.UNKNOWN, "sha256:1") == 2
+    assert failures(bad, HealthState.HEALTHY, "sha256:1") == 0
+
+
+def test_an_image_that_starts_has_not_failed() -> None:
+    assert failures(None, HealthState.PROGRESSING, "sha256:1") == 0
+
+
+def test_the_failures_of_another_image_say_nothing_of_this_one() -> None:
+    bad = replace(LOOK, state=HealthState.DEGRADED, failures_in_a_row=2)
+    assert failures(bad, HealthState.DEGRADED, "sha256:2") == 1
+    assert failures(bad, HealthState.PROGRESSING, "sha256:2") == 0
+    assert failures(bad, HealthState.UNKNOWN, "sha256:2") == 0
 
 
 def test_the_digest_is_the_templates_else_what_all_pods_run() -> None:

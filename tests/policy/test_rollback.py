@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollback import RollbackRule
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
 )
-from flowmaster_delivery.policy.rollback import rolled_back_from, verified_before
+from flowmaster_delivery.model.verification import Verification
+from flowmaster_delivery.policy.rollback import (
+    environment_is_ill,
+    of_release,
+    rolled_back_from,
+    verified_before,
+)
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 ALL = frozenset("ABCD")
@@ -40,8 +48,19 @@ def records(*steps: str) -> tuple[DeploymentRecord, ...]:
     return tuple(reversed(made))
 
 
-def back(*steps: str, healthy: frozenset[str] = ALL, since: datetime | None = None) -> str | None:
-    found = verified_before(records(*steps), healthy, since)
+def verified(digest: str, outcome: Outcome = Outcome.SUCCESS) -> Verification:
+    return Verification("api", "production", digest, outcome, START, "run-1")
+
+
+def back(
+    *steps: str,
+    healthy: frozenset[str] = ALL,
+    since: datetime | None = None,
+    known: tuple[Verification, ...] = (),
+    leaving: str | None = None,
+) -> str | None:
+    """`known` newest first."""
+    found = verified_before(records(*steps), known, healthy, since, leaving)
     return found.digest if found else None
 
 
@@ -76,8 +95,9 @@ def test_a_bad_one_that_somebody_brought_back_is_bad_no_more() -> None:
     assert back("A", "B", "A<B", "B", "C") == "B"
 
 
-def test_a_failed_rollback_condemns_nothing() -> None:
-    assert rolled_back_from(records("A", "B", "!A<B")) == frozenset()
+def test_a_failed_rollback_condemns_what_it_left_too() -> None:
+    assert rolled_back_from(records("A", "B", "!A<B")) == frozenset("B")
+    assert back("A", "B", "!A<B") is None
 
 
 def test_a_rollback_that_changed_nothing_condemns_nothing() -> None:
@@ -88,3 +108,75 @@ def test_what_ended_before_the_oldest_look_known_counts_as_verified() -> None:
     since = START + timedelta(minutes=30)
     assert back("A", "B", healthy=frozenset("B"), since=since) == "A"
     assert back("A", "B", healthy=frozenset("B"), since=START) is None
+
+
+def test_an_image_whose_verification_failed_is_no_way_back_however_healthy_it_was() -> None:
+    known = (verified("B", Outcome.FAILURE), verified("A"))
+    assert back("A", "B", "C", known=known) == "A"
+
+
+def test_an_image_that_could_never_be_judged_is_no_way_back() -> None:
+    undecided = (verified("B", Outcome.ERROR), verified("B", Outcome.INCONCLUSIVE))
+    assert back("A", "B", "C", known=undecided) == "A"
+
+
+def test_a_judgement_that_could_not_be_made_later_takes_nothing_away() -> None:
+    known = (verified("B", Outcome.INCONCLUSIVE), verified("B"))
+    assert back("A", "B", "C", healthy=frozenset(), known=known) == "B"
+
+
+def test_the_last_word_about_an_image_counts() -> None:
+    assert back("A", "B", "C", known=(verified("B"), verified("B", Outcome.FAILURE))) == "B"
+    assert back("A", "B", "C", known=(verified("B", Outcome.FAILURE), verified("B"))) == "A"
+
+
+def test_an_adopted_image_is_a_way_back() -> None:
+    adopted = replace(records("A")[0], method=Method.ADOPTION)
+    (tried, _) = records("A", "B")
+    found = verified_before((tried, adopted), (), frozenset(), None)
+    assert found == adopted
+
+
+def test_a_canary_that_failed_is_not_what_runs() -> None:
+    assert back("A", "B", "!C=") == "A"
+
+
+def test_back_from_what_is_named_is_never_what_is_named() -> None:
+    assert back("A", "B", "!C", leaving="B") == "A"
+
+
+def test_an_environment_is_ill_when_more_than_its_share_fails_at_once() -> None:
+    rule = RollbackRule(ill_share=0.3)
+    assert not environment_is_ill(8, 29, rule)
+    assert environment_is_ill(9, 29, rule)
+    assert environment_is_ill(2, 3, rule)
+
+
+def test_one_service_alone_is_never_its_environment() -> None:
+    assert not environment_is_ill(1, 1, RollbackRule())
+
+
+def test_a_release_is_what_one_run_changed() -> None:
+    (first,) = records("A")
+    run = replace(first, run_id="run-7")
+    recorded = {
+        "api": (run,),
+        "auth": (replace(run, service="auth", digest="X"),),
+        "web": (replace(first, service="web", run_id="run-1", commit="other"),),
+        "new": (),
+    }
+    assert of_release("api", recorded) == ("api", "auth")
+
+
+def test_a_release_over_two_runs_is_told_by_its_version() -> None:
+    first = replace(records("A")[0], version="v1.2.0", commit="c1")
+    recorded = {
+        "api": (replace(first, run_id="run-1"),),
+        "auth": (replace(first, run_id="run-2"),),
+        "web": (replace(first, run_id="run-3", version="v1.1.0"),),
+    }
+    assert of_release("api", recorded) == ("api", "auth")
+
+
+def test_a_service_that_no_release_brought_is_alone() -> None:
+    assert of_release("api", {"api": (), "auth": records("A")}) == ("api",)

@@ -68,11 +68,11 @@ def freeze(asked: Asked) -> Answer | Unread:
 
 
 def hold(asked: Asked) -> Answer | Unread:
-    """Nobody holds the service in this environment."""
-    holds, here = asked.facts.holds, (asked.service.name, asked.environment.name)
+    """Nobody holds the service in this environment, nor this source of it."""
+    holds = asked.facts.holds
     if isinstance(holds, Unread):
         return holds
-    active = [one for one in holds if one.active and one.concerns(*here)]
+    active = [one for one in holds if one.stops(asked.candidate)]
     if not active:
         return met("not held")
     words = "; ".join(_held(one, asked) for one in active)
