@@ -217,10 +217,11 @@ def test_an_incident_has_one_id_whoever_opens_it_and_another_for_each_change() -
 # Any sequence of events
 
 
+OF_WHAT_RUNS = [t for t in Trigger if t not in (Trigger.CANARY, Trigger.PERSON)]
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("ship"), st.sampled_from("ABCD")),
-        st.tuples(st.just("fail"), st.sampled_from([*Trigger])),
+        st.tuples(st.just("fail"), st.sampled_from(OF_WHAT_RUNS)),
         st.tuples(st.just("back"), st.booleans()),
         st.tuples(st.just("pass"), st.integers(1, 90)),
         st.tuples(st.just("release"), st.just(0)),
@@ -332,7 +333,7 @@ def test_no_rollback_by_itself_goes_to_an_image_that_was_rolled_back_from(
 
 
 @settings(max_examples=100, deadline=None)
-@given(EVENTS, st.sampled_from([*Trigger]))
+@given(EVENTS, st.sampled_from(OF_WHAT_RUNS))
 def test_after_a_rollback_that_failed_nothing_acts_by_itself_until_a_person_releases_the_hold(
     events: list[tuple[str, object]], trigger: Trigger
 ) -> None:
@@ -349,7 +350,7 @@ def test_after_a_rollback_that_failed_nothing_acts_by_itself_until_a_person_rele
     assert len(world.by_itself) == before
 
 
-@given(st.lists(st.sampled_from("ABCD"), min_size=1, max_size=12), st.sampled_from([*Trigger]))
+@given(st.lists(st.sampled_from("ABCD"), min_size=1, max_size=12), st.sampled_from(OF_WHAT_RUNS))
 def test_every_decision_says_why(ships: list[str], trigger: Trigger) -> None:
     world = World(RULE)
     for digest in ships:
