@@ -65,14 +65,20 @@ def name_some(services: Iterable[str]) -> str:
     return f"{len(names)} services: {', '.join(names[:3])}, …"
 
 
-def print_reasons(console: Console, reasons: Iterable[Mapping[str, Any]]) -> None:
+def print_reasons(
+    console: Console,
+    reasons: Iterable[Mapping[str, Any]],
+    *,
+    mark: str = "✗",
+    style: str = "red",
+) -> None:
     """Every reason once, with the services that it keeps back."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for reason in reasons:
         key = (reason.get("check") or reason.get("chapter") or "run", reason["message"])
         grouped.setdefault(key, []).append(reason.get("service") or "")
     for (check, message), services in grouped.items():
-        line = Text("  ✗ ", style="red")
+        line = Text(f"  {mark} ", style=style)
         line.append(f"{check}: ", style="bold")
         line.append(message, style="default")
         console.print(line, soft_wrap=True)

@@ -55,6 +55,10 @@ def print_plan(console: Console, answer: Mapping[str, Any]) -> None:
     if reasons:
         console.print("\nWhat is missing:", style="bold")
         print_reasons(console, reasons)
+    past = list(_overridden(found["rows"]))
+    if past:
+        console.print("\nOverridden:", style="bold")
+        print_reasons(console, past, mark="⚠", style="yellow")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str | Text, ...]:
@@ -75,10 +79,14 @@ def _verdict(row: Mapping[str, Any]) -> Text:
         return Text(f"closed: {', '.join(closed)}", style="red")
     if not row["changes"]:
         return Text("runs already", style="dim")
+    past = [c["gate"] for c in row["verdict"]["checks"] if c["state"] == OVERRIDDEN]
+    if past:
+        return Text(f"open ⚠ overridden: {', '.join(past)}", style="yellow")
     return Text("open", style="green")
 
 
 CLOSED = ("unmet", "unreadable")
+OVERRIDDEN = "overridden"
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
@@ -88,4 +96,12 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
                 words = check["summary"]
                 if check["remedy"] and check["remedy"] != words:
                     words = f"{words}; {check['remedy']}"
+                yield {"service": row["service"], "check": check["gate"], "message": words}
+
+
+def _overridden(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    for row in rows:
+        for check in row["verdict"]["checks"]:
+            if check["state"] == OVERRIDDEN:
+                words = check["summary"]
                 yield {"service": row["service"], "check": check["gate"], "message": words}

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("plan", "What promoting a version would do, with every reason against it."),
     "promote": ("promote", "Ship a version to an environment, if all its gates are open."),
     "approve": ("approve", "Approve a version with your own GitLab token, or withdraw."),
+    "override": ("override", "Let a version past one closed gate, or list who did."),
     "rollback": ("rollback", "Bring services back to a version or to the previous one."),
     "hold": ("hold", "List, place and release holds."),
     "adopt": ("adopt", "Take over what runs in an environment already."),

@@ -29,7 +29,7 @@ from flowmaster_delivery.defs.shapes import (
     spec,
     step_key,
 )
-from flowmaster_delivery.flows.entry import admitted_candidate, may_ask
+from flowmaster_delivery.flows.entry import admitted_candidate, may_ask, reason_on_record
 from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.telling import deployed
@@ -117,7 +117,7 @@ def _roll_out(
         delivery.ports,
         run_id=context.run.run_id,
         asked_by=delivery.asker(context.run).name,
-        reason=form.reason or admission.reason,
+        reason=reason_on_record(form.reason, admission),
         now=delivery.now,
         on_progress=_ProgressLog(context),
         cancelled=_cancelled(context).is_set,

@@ -29,6 +29,7 @@ from flowmaster_delivery.flows.promotion import admit, evaluate
 from flowmaster_delivery.flows.telling import refused
 from flowmaster_delivery.model.catalog import Catalog, GateName, Service
 from flowmaster_delivery.model.promotion import Admission, GateCheck, GateState, Verdict
+from flowmaster_delivery.policy.overrides import overridden
 
 DESCRIPTION = """Whether the newest image may enter the environment. All gates are asked, none is
 skipped because another is closed; a closed one materializes nothing. For production set `ship` in
@@ -125,7 +126,7 @@ def _answers(service: Service, verdict: Verdict, *, ship: bool) -> Iterator[Asse
             asset_key=AssetKey([service.name, "promotion"]),
             check_name=gate.value,
             passed=not check.closed,
-            severity=AssetCheckSeverity.ERROR if ship else AssetCheckSeverity.WARN,
+            severity=_severity(check, ship=ship),
             description=" — ".join(filter(None, (check.summary, check.remedy))),
             metadata={
                 **described({"state": check.state.value, "remedy": check.remedy}),
@@ -133,6 +134,12 @@ def _answers(service: Service, verdict: Verdict, *, ship: bool) -> Iterator[Asse
                 **_opens_at(check),
             },
         )
+
+
+def _severity(check: GateCheck, *, ship: bool) -> AssetCheckSeverity:
+    """A passed check that somebody overrode is told from one that was met."""
+    loud = ship and check.state is not GateState.OVERRIDDEN
+    return AssetCheckSeverity.ERROR if loud else AssetCheckSeverity.WARN
 
 
 def _opens_at(check: GateCheck) -> dict[str, MetadataValue]:
@@ -159,5 +166,6 @@ def _facts(verdict: Verdict) -> dict[str, object]:
         "ref": candidate.ref,
         "fingerprint": candidate.fingerprint,
         "unmet": "\n".join(f"{c.gate}: {c.summary}. {c.remedy}".strip() for c in verdict.unmet),
+        "overridden": "\n".join(overridden(verdict.checks)),
         "opens at": verdict.opens_at.isoformat() if verdict.opens_at else None,
     }

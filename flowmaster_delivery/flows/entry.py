@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from flowmaster_delivery.flows.promotion import candidate_of, evaluate, newest_candidate
@@ -10,6 +11,7 @@ from flowmaster_delivery.flows.source import Wanted
 from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.errors import Refused
 from flowmaster_delivery.model.promotion import Admission, Candidate
+from flowmaster_delivery.policy.overrides import overridden
 from flowmaster_delivery.policy.submission import Asker, Via
 
 
@@ -50,7 +52,8 @@ def admitted_candidate(
 ) -> tuple[Candidate, Admission]:
     """What was admitted last, with its gate asked again at this moment: nothing goes round it.
 
-    Raise Refused where nothing was admitted, where something else was, or where the gate closed.
+    The admission names the overrides that it needs now. Raise Refused where nothing was admitted,
+    where something else was, or where the gate closed.
     """
     where = f"{service.name} in {environment.name}"
     admissions = reading.ports.history.admissions(service.name, environment.name, limit=1)
@@ -66,4 +69,9 @@ def admitted_candidate(
     if not verdict.open:
         reasons = "; ".join(f"{check.gate}: {check.summary}" for check in verdict.unmet)
         raise Refused(f"the gate of {where} is closed: {reasons}")
-    return candidate, admissions[0]
+    return candidate, replace(admissions[0], overrides=overridden(verdict.checks))
+
+
+def reason_on_record(given: str, admission: Admission) -> str:
+    """Why it is brought there, with every gate that it was let past."""
+    return "; ".join(filter(None, (given or admission.reason, *admission.overrides)))

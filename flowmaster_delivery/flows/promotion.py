@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from flowmaster_delivery.flows.approval import approval_facts
 from flowmaster_delivery.flows.hotfix import hotfix_facts
+from flowmaster_delivery.flows.overrides import override_facts
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Service
 from flowmaster_delivery.model.errors import DeliveryError, NotFound
@@ -28,6 +29,7 @@ from flowmaster_delivery.model.promotion import (
 )
 from flowmaster_delivery.model.rollout import last_success
 from flowmaster_delivery.policy import gate
+from flowmaster_delivery.policy.overrides import overridden
 
 T = TypeVar("T")
 
@@ -92,7 +94,14 @@ def admit(
     """The admission of an open verdict; None where the gate is closed."""
     if not verdict.open:
         return None
-    return Admission(verdict.candidate, ship=ship, asked_by=asked_by, reason=reason, at=now)
+    return Admission(
+        verdict.candidate,
+        ship=ship,
+        asked_by=asked_by,
+        reason=reason,
+        at=now,
+        overrides=overridden(verdict.checks),
+    )
 
 
 def _nothing_changes(candidate: Candidate, now: datetime) -> Verdict:
@@ -135,6 +144,7 @@ def _facts(
         signed=ask((GateName.SIGNATURE,), lambda: _signed(candidate, service, reading)),
         scan_passed=ask((GateName.SCAN,), lambda: None),
         migrations_understood=ask((GateName.MIGRATIONS,), lambda: None),
+        overrides=ask(tuple(GateName), lambda: override_facts(candidate, environment, reading)),
         hotfix=ask((GateName.SOAK,), lambda: hotfix_facts(candidate, environment, reading)),
     )
 

@@ -10,7 +10,7 @@ from flowmaster_delivery.model.catalog import Environment, Repository
 from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.events import Event, Severity
 from flowmaster_delivery.model.outcome import Outcome
-from flowmaster_delivery.model.promotion import Verdict
+from flowmaster_delivery.model.promotion import Override, Verdict
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
@@ -18,6 +18,7 @@ from flowmaster_delivery.model.rollout import (
 from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.policy.intake import News, NewsKind
 from flowmaster_delivery.policy.versioning import is_version
+from flowmaster_delivery.policy.wording import moment
 
 
 def tell_news(
@@ -120,6 +121,23 @@ def refused(verdict: Verdict, asked_by: str) -> Event:
         verdict.at,
         service=candidate.service,
         environment=candidate.environment,
+    )
+
+
+def gate_overridden(override: Override) -> Event:
+    """That somebody lets a version past a gate: told when it is said, since it opens at once."""
+    until = moment(override.expires_at, override.at)
+    title = (
+        f"{override.by} lets {override.repository}@{override.version} past {override.gate} of "
+        f"{override.environment} until {until}"
+    )
+    return Event(
+        "gate_overridden",
+        title,
+        f"{override.reason}\noverride {override.id}, for {override.commit[:8]} alone",
+        Severity.WARNING,
+        override.at,
+        environment=override.environment,
     )
 
 

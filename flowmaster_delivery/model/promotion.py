@@ -110,6 +110,8 @@ class Admission:
     asked_by: str
     reason: str
     at: datetime
+    overrides: tuple[str, ...] = ()
+    """Gates that were closed and that somebody let it past, a sentence for each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.errors import Malformed
 
 API_LIMIT = 64 * 1024
@@ -54,6 +55,14 @@ class HoldBody(_Body):
 
 class ReleaseBody(_Body):
     reason: Reason = ""
+
+
+class OverrideBody(_Body):
+    environment: Name
+    version: Name
+    gate: GateName
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    seconds: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
 
 
 class AdoptionBody(_Body):

@@ -29,7 +29,7 @@ def person(request: Request, office: Office) -> Person:
     if token is None:
         raise Unauthenticated(
             "this needs your own GitLab token: set FLOWMASTER_TOKEN "
-            "(`flowmaster approve` also takes --token-file)"
+            "(`flowmaster approve` and `override` also take --token-file)"
         )
     try:
         return office.ports.forge.person_of(token)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from flowmaster_delivery.model.catalog import Service
+from flowmaster_delivery.model.catalog import FreezeWindow, GateName, Service
 from flowmaster_delivery.model.health import HealthState, ProbeResult
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Hold
@@ -207,6 +207,27 @@ def test_a_rollback_asks_neither_registry_nor_gitlab(lab: DevLab) -> None:
     ran = lab.run("dev", ("api",), CLUSTER, rollback_to="previous", reason="it is slow")
     assert ran.status == "SUCCESS", ran.words
     assert lab.platform.forge.calls == []
+
+
+def test_a_freeze_keeps_no_rollback_back(lab: DevLab) -> None:
+    lab.push("api")
+    assert lab.run("dev", ("api",), ship=True).status == "SUCCESS"
+    catalog = lab.platform.catalog
+    frozen = replace(
+        catalog.environments["dev"],
+        gates=(*catalog.environments["dev"].gates, GateName.FREEZE),
+        freezes=(FreezeWindow("all year", first_day=NOW.date(), until=NOW.date()),),
+    )
+    lab.platform.catalog = replace(catalog, environments={**catalog.environments, "dev": frozen})
+    lab.__post_init__()
+    lab.platform.build(
+        lab.platform.forge.push("platform", "develop", "c3", {"services/api": "api-3"}), "api"
+    )
+    shipped = lab.run("dev", ("api",), ("image", "promotion"), ship=True)
+    assert shipped.failed_checks("api") == {"freeze": "ERROR"}
+    ran = lab.run("dev", ("api",), CLUSTER, rollback_to="previous", reason="it is slow")
+    assert ran.status == "SUCCESS", ran.words
+    assert lab.digest("api") == lab.built("api", "c1".ljust(40, "0"))
 
 
 def test_a_rollback_to_a_version_that_never_ran_names_the_others(lab: DevLab) -> None:
