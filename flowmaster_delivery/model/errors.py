@@ -5,6 +5,7 @@ DeliveryError
 │   ├── CatalogFault     the catalog contradicts itself or names what is not there
 │   ├── UnknownName      a service, environment, version that nothing has; with the nearest name
 │   ├── Refused          a rule of ours says no: a closed gate, a lock, a missing right
+│   │   └── NoWayBack    a rollback that a schema stands in the way of
 │   ├── NotFound         the outside world does not have it (image, workload, tag)
 │   ├── Denied           the outside world knows us and says no (401, 403)
 │   ├── Malformed        an answer or a payload that is not of the form it must have
@@ -49,6 +50,10 @@ class UnknownName(Permanent):
 
 class Refused(Permanent):
     """A rule of this platform says no."""
+
+
+class NoWayBack(Refused):
+    """A rollback is refused since a schema stands in its way: people must go forward."""
 
 
 class NotFound(Permanent):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+OURS = "ai.flowmaster."
+"""What the labels begin with in which images tell of themselves."""
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
 
@@ -33,12 +35,14 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegistryImage:
-    """What the registry says of a manifest. `revision` is the commit its label names."""
+    """What the registry says of a manifest. `revision` is the commit its label names; `labels` are
+    those that begin with OURS, and no others."""
 
     digest: str
     size: int | None = None
     revision: str | None = None
     created: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,25 @@ LABEL = "ai.flowmaster.migration."
 """What the image labels begin with: before, after, phase, reversible, up, down (JSON lists)."""
 
 
+SCHEMA_LABEL = "ai.flowmaster.schema."
+"""What the label of a service's image begins with, before the name of the job whose schema it works
+on; its value are the versions that the image runs on: `12`, or `11-13`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRange:
+    """Versions of a schema that an image runs on, both ends included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, version: object) -> bool:
+        return isinstance(version, int) and self.first <= version <= self.last
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
 class MigrationPhase(StrEnum):
     EXPAND = "expand"
     """Adds: the image from before runs on the new schema."""
@@ -35,6 +54,9 @@ class Migration:
     """Command of the container; the image's own where empty."""
     down: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"
+
 
 class Direction(StrEnum):
     UP = "up"
@@ -43,7 +65,11 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationRecord:
-    """That a migration ran in an environment, or failed halfway."""
+    """That a migration began, ran or failed halfway in an environment.
+
+    It is recorded as inconclusive before its Job begins, and with its outcome when that has ended.
+    A person who says at which version a schema is records a migration of no image to there.
+    """
 
     migration: Migration
     environment: str
@@ -56,8 +82,13 @@ class MigrationRecord:
 
     @property
     def version(self) -> int | None:
-        """Schema version afterwards; None where it is not known, since it failed halfway."""
+        """Schema version afterwards; None where it failed halfway or has not ended."""
         if self.outcome is not Outcome.SUCCESS:
             return None
         up = self.direction is Direction.UP
         return self.migration.after if up else self.migration.before
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is a person's word and no image's doing."""
+        return not self.migration.digest

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flowmaster_delivery.model.analysis import Judgement
+from flowmaster_delivery.model.migration import SchemaRange
 from flowmaster_delivery.model.outcome import Outcome
 
 
@@ -135,6 +136,8 @@ class DeploymentRecord:
     """False where the image ran already and nothing was touched."""
     judgements: tuple[Judgement, ...] = ()
     """Of its canary, in the order in which they were made."""
+    schemas: Mapping[str, SchemaRange] = field(default_factory=dict)
+    """Migration job to the versions of its schema that the image says it runs on."""
 
 
 def last_success(newest_first: Iterable[DeploymentRecord]) -> DeploymentRecord | None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,18 @@ class Target:
         assert answer.status_code == 201, answer.text
         return digest
 
-    def image(self, tag: str = "", *, note: str = "", revision: str | None = COMMIT) -> str:
-        """An image of one layer; its labels name the commit."""
-        labels = {"org.opencontainers.image.revision": revision} if revision else {}
+    def image(
+        self,
+        tag: str = "",
+        *,
+        note: str = "",
+        revision: str | None = COMMIT,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """An image of one layer; its labels name the commit, and what else is said."""
+        labels = dict(labels or {})
+        if revision:
+            labels["org.opencontainers.image.revision"] = revision
         about = {"created": "2026-11-23T05:00:00Z", "config": {"Labels": labels}, "note": note}
         config = self.blob(json.dumps(about).encode())
         layer = self.blob(b"layer of 17 bytes")
@@ -173,6 +182,24 @@ def test_an_image_without_labels_has_no_revision(target: Target, registry: OciRe
     found = registry.digest_of(IMAGE, "unlabelled")
     assert found is not None
     assert found.revision is None
+
+
+def test_an_image_tells_of_itself_in_the_labels_that_are_ours(
+    target: Target, registry: OciRegistry
+) -> None:
+    ours = {"ai.flowmaster.migration.before": "11", "ai.flowmaster.schema.schema": "12"}
+    digest = target.image("declared", labels={**ours, "io.buildpacks.metadata": "x" * 40_000})
+    found = registry.read(IMAGE, digest)
+    assert found is not None
+    assert found.labels == ours
+
+
+def test_labels_of_ours_that_are_larger_than_anybody_needs_are_malformed(
+    target: Target, registry: OciRegistry
+) -> None:
+    digest = target.image("large", labels={"ai.flowmaster.migration.up": "x" * 20_000})
+    with pytest.raises(Malformed, match="at most 16384 are read"):
+        registry.read(IMAGE, digest)
 
 
 def test_an_index_keeps_its_own_digest_and_tells_the_labels_of_its_image(

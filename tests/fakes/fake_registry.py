@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flowmaster_delivery.model.errors import Refused
@@ -20,9 +21,17 @@ class FakeRegistry:
     tags: dict[tuple[str, str], str] = field(default_factory=dict)
     signed: set[str] = field(default_factory=set)
 
-    def push(self, image: str, commit: str, *, tag: str | None = None) -> str:
+    def push(
+        self,
+        image: str,
+        commit: str,
+        *,
+        tag: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
         made = digest(f"{image}@{commit}#{len(self.images)}")
-        self.images[image, made] = RegistryImage(made, size=1000, revision=commit)
+        pushed = RegistryImage(made, size=1000, revision=commit, labels=dict(labels or {}))
+        self.images[image, made] = pushed
         self.tags[image, tag or commit[:8]] = made
         return made
 

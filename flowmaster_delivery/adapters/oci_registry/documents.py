@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from flowmaster_delivery.model.errors import Malformed
+from flowmaster_delivery.model.image import OURS
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -17,6 +18,8 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFESTS = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 
 REVISION = "org.opencontainers.image.revision"
+LABELS_LIMIT = 16 * 1024
+"""Bytes of all labels of ours on one image."""
 
 SIGNATURES = (
     "application/vnd.dev.cosign.artifact.sig.v1+json",
@@ -87,6 +90,18 @@ class Config(BaseModel):
     @property
     def labels(self) -> dict[str, str]:
         return (self.config.labels if self.config else None) or {}
+
+
+def own_labels(config: Config, what: str) -> dict[str, str]:
+    """The labels that are ours; Malformed where they are larger than anybody needs."""
+    found = {name: value for name, value in config.labels.items() if name.startswith(OURS)}
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in found.items())
+    if size > LABELS_LIMIT:
+        raise Malformed(
+            f"the labels {OURS}… of {what} are of {size} bytes, at most {LABELS_LIMIT} are read; "
+            "let a script in the image do what a label spells out"
+        )
+    return found
 
 
 class Fault(BaseModel):

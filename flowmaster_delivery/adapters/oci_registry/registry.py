@@ -15,6 +15,7 @@ from flowmaster_delivery.adapters.oci_registry.documents import (
     Config,
     Manifest,
     faults,
+    own_labels,
     parsed,
 )
 from flowmaster_delivery.adapters.oci_registry.door import Door
@@ -127,6 +128,7 @@ class OciRegistry:
             size=manifest.size,
             revision=config.labels.get(REVISION) or (manifest.annotations or {}).get(REVISION),
             created=config.created,
+            labels=own_labels(config, f"{image}@{document.digest}"),
         )
 
     def _of_platform(self, image: str, digest: str) -> Manifest:
