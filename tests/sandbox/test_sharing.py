@@ -160,6 +160,31 @@ def test_what_a_container_uses_is_a_share_of_its_limits(world: World) -> None:
     assert (use.cores, use.memory) == pytest.approx((0.1, 0.4 * 512 * 1024 * 1024))
 
 
+def route(*backends: tuple[str, int]) -> dict[str, Any]:
+    references = [{"name": name, "port": 80, "weight": weight} for name, weight in backends]
+    other = {"backendRefs": [{"name": "other", "port": 80}]}
+    return {"parentRefs": [{"name": "edge"}], "rules": [other, {"backendRefs": references}]}
+
+
+def test_the_weights_of_a_route_come_before_the_number_of_pods(
+    world: World, ask: Callable[[], str]
+) -> None:
+    def direct(*backends: tuple[str, int]) -> None:
+        world.apply("gateway.networking.k8s.io/v1", "HTTPRoute", "api", route(*backends))
+
+    spec = {"selector": {"app": "apart"}, "ports": [{"port": 80}]}
+    world.apply("v1", "Service", "api-canary", spec)
+    world.deploy("api-canary", NEW, 1, {"app": "apart"})
+    world.live(3)
+    direct(("api", 90), ("api-canary", 10))
+    assert Counter(ask() for _ in range(20)) == {"a": 18, "b": 2}
+    assert sorted(load.rate for load in world.loads()) == pytest.approx([40, 120, 120, 120])
+    direct(("api", 0), ("api-canary", 1))
+    assert {ask() for _ in range(4)} == {"b"}
+    direct(("api", 1))
+    assert {ask() for _ in range(4)} == {"a"}
+
+
 @dataclass(frozen=True)
 class Weighted:
     weight: int

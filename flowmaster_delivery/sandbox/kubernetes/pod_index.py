@@ -14,8 +14,8 @@ from datetime import datetime
 from flowmaster_delivery.sandbox.kubernetes.controllers.conditions import condition
 from flowmaster_delivery.sandbox.kubernetes.controllers.pods import workload_of
 from flowmaster_delivery.sandbox.kubernetes.kinds import (
-    BY_PATH,
     DEPLOYMENTS,
+    HTTP_ROUTES,
     PODS,
     SERVICES,
     Object,
@@ -27,7 +27,8 @@ from flowmaster_delivery.sandbox.kubernetes.resources import parsed
 from flowmaster_delivery.sandbox.kubernetes.selectors import matches
 from flowmaster_delivery.sandbox.kubernetes.store import Change, Store
 
-HTTP_ROUTES = ("gateway.networking.k8s.io", "v1", "httproutes")
+Shares = list[tuple[str, int]]
+"""Services with their weights, as one rule of a route has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class PodIndex:
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._by_workload: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._by_label: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-        self._routes = BY_PATH.get(HTTP_ROUTES)
+        self._routed: dict[tuple[str, str], Shares] | None = None
         store.subscribe(self._note)
 
     def running(self, namespace: str, workload: str) -> list[RunningPod]:
@@ -92,11 +93,8 @@ class PodIndex:
         An HTTPRoute that leads to its Service says in which shares; else the Service of that name;
         else what the Deployment selects; else the pods of the Job.
         """
-        if route := self._route(namespace, workload):
-            return [
-                Backend(weight, tuple(self._behind(namespace, service)))
-                for service, weight in _references(route)
-            ]
+        if shares := self._routes().get((namespace, workload)):
+            return [Backend(weight, tuple(self._behind(namespace, to))) for to, weight in shares]
         pods = self._behind(namespace, workload)
         if pods or self._exists(namespace, workload):
             return [Backend(1, tuple(pods))]
@@ -114,11 +112,15 @@ class PodIndex:
             return self._selected(namespace, deployment["spec"]["selector"])
         return self.running(namespace, name)
 
-    def _route(self, namespace: str, workload: str) -> Object | None:
-        if self._routes is None:
-            return None
-        routes = self._store.all(self._routes, namespace)
-        return next((r for r in routes if workload in dict(_references(r))), None)
+    def _routes(self) -> Mapping[tuple[str, str], Shares]:
+        """Each service that a route leads to, with those that share its requests."""
+        if self._routed is None:
+            self._routed = {}
+            for route in self._store.all(HTTP_ROUTES):
+                for shares in _rules(route):
+                    for service, _ in shares:
+                        self._routed.setdefault((namespace_of(route), service), shares)
+        return self._routed
 
     def _selected(
         self, namespace: str, selector: Mapping[str, Mapping[str, str]]
@@ -137,9 +139,10 @@ class PodIndex:
     def _note(self, change: Change) -> None:
         if change.kind is PODS:
             self._note_pod(change)
-        elif change.kind in (SERVICES, self._routes) or (
-            change.kind is DEPLOYMENTS and change.type != "MODIFIED"
-        ):
+        elif change.kind is HTTP_ROUTES:
+            self._routed = None
+            self.version += 1
+        elif change.kind is SERVICES or (change.kind is DEPLOYMENTS and change.type != "MODIFIED"):
             self.version += 1
 
     def _note_pod(self, change: Change) -> None:
@@ -176,11 +179,15 @@ class PodIndex:
             yield self._by_label[namespace, label, value]
 
 
-def _references(route: Object) -> Iterator[tuple[str, int]]:
-    """Service and weight of each backend of a route."""
-    for rule in route["spec"].get("rules", []):
-        for reference in rule.get("backendRefs", []):
-            yield reference["name"], reference.get("weight", 1)
+def _rules(route: Object) -> Iterator[Shares]:
+    """What each rule of a route shares between Services of its own namespace."""
+    for rule in route["spec"].get("rules") or ():
+        yield [
+            (reference["name"], reference.get("weight", 1))
+            for reference in rule.get("backendRefs") or ()
+            if reference.get("kind", "Service") == "Service"
+            and reference.get("namespace", namespace_of(route)) == namespace_of(route)
+        ]
 
 
 def _runs(pod: Object) -> bool:
