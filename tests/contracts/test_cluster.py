@@ -396,7 +396,16 @@ def test_a_job_that_fails_says_so(world: World) -> None:
     world.target.fare(digest, "crash", "column exists already")
     succeeded, said = world.cluster.run_job(service, world.reference(digest), "migrate-2", 20)
     assert not succeeded
-    assert said
+    assert "column exists already" in said
+
+
+def test_a_job_is_run_with_the_command_that_is_given(world: World) -> None:
+    service = Service("migrate", Kind.JOB, "r", "db", "group/api", container="app")
+    down = ("migrate", "down", "--to=41")
+    assert world.cluster.run_job(service, world.reference(a_digest()), "down-1", 20, down)[0]
+    job = world.api.get(f"/apis/batch/v1/namespaces/{world.environment.namespace}/jobs/down-1")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert tuple(container["command"]) == down
 
 
 def config_map(name: str, **data: str) -> dict[str, object]:

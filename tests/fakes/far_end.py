@@ -95,7 +95,7 @@ class FarEnd:
             def log_message(self, *_: object) -> None:
                 """Nobody reads it."""
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_HEAD = answer  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_HEAD = do_DELETE = answer  # noqa: N815
 
         return Handler
 

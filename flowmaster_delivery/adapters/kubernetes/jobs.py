@@ -43,7 +43,7 @@ class Jobs:
                 ended = None
             if ended is not None:
                 succeeded, said = ended
-                return succeeded, said or self._last_words(name)
+                return succeeded, "; ".join(w for w in (self._last_words(name), said) if w)
             time.sleep(min(LOOK_EVERY, max(0.0, end - time.monotonic())))
         raise Unreachable(
             f"job {name} has not ended after {timeout:.0f} s; it is awaited next time"
@@ -95,11 +95,15 @@ class Jobs:
 
 
 def _told(container: Object, reference: str, command: Sequence[str]) -> Object:
-    """The container with the image, and the command in place of its own where one is given."""
+    """The container with the image, and the command in place of its own where one is given.
+
+    Where it leaves no message, the node takes the end of its log for one.
+    """
+    said = {"image": reference, "terminationMessagePolicy": "FallbackToLogsOnError"}
     if not command:
-        return {**container, "image": reference}
+        return {**container, **said}
     kept = {key: value for key, value in container.items() if key != "args"}
-    return {**kept, "image": reference, "command": list(command)}
+    return {**kept, **said, "command": list(command)}
 
 
 def _ended(job: Object) -> tuple[bool, str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,47 +27,14 @@ from flowmaster_delivery.model.errors import (
     Unreachable,
 )
 from flowmaster_delivery.model.rollout import Pod
+from tests.adapters.kubernetes.conftest import SECRET, kubeconfig
 from tests.fakes.far_end import FarEnd, Reply
 
-SECRET = "token-of-this-test"
 PATH = "/api/v1/namespaces/dev/pods"
 API = Service("api", Kind.DEPLOYMENT, "r", "api", "group/api", port=8080)
 DEPLOYMENT = "/apis/apps/v1/namespaces/dev/deployments/api"
 POD = Pod("api-1", None, True, "h", None)
 PROXY = f"{PATH}/api-1:8080/proxy/health"
-
-
-def kubeconfig(folder: Path, server: str, user: dict[str, object] | None = None) -> Path:
-    path = folder / "kubeconfig"
-    content = {
-        "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": {"token": SECRET} if user is None else user}],
-        "contexts": [{"name": "staging", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "staging",
-    }
-    path.write_text(json.dumps(content))
-    return path
-
-
-@pytest.fixture
-def far() -> Iterator[FarEnd]:
-    far = FarEnd()
-    yield far
-    far.close()
-
-
-@pytest.fixture
-def api(far: FarEnd, tmp_path: Path) -> Iterator[Api]:
-    made = Api(connect(kubeconfig(tmp_path, far.url), None), timeout=(0.5, 0.3), read_budget=1.0)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cluster(api: Api) -> Iterator[KubernetesCluster]:
-    made = KubernetesCluster(api, "dev")
-    yield made
-    made.close()
 
 
 def status(code: int, reason: str = "", message: str = "said so") -> Reply:
