@@ -24,6 +24,8 @@ from flowmaster_delivery.model.errors import DeliveryError, Malformed, Permanent
 
 LIMIT = 32 * MEGABYTE
 """Bytes of an answer: a thousand services with their buckets fit in."""
+PATIENCE = Patience(attempts=2, budget=10.0)
+"""A look waits no longer: the next one comes in seconds."""
 WHAT = "the metrics server"
 RENEW = "check its bearer token (FLOWMASTER_METRICS_TOKEN_FILE)"
 INFO = "PromQL info:"
@@ -74,7 +76,7 @@ class PrometheusMetrics:
         url: str,
         *,
         token: Callable[[], str | None] = lambda: None,
-        timeout: float = 10.0,
+        timeout: float = 5.0,
         patience: Patience | None = None,
         on_request: OnRequest | None = None,
     ) -> None:
@@ -84,7 +86,7 @@ class PrometheusMetrics:
                 "bearer token into the file that FLOWMASTER_METRICS_TOKEN_FILE names"
             )
         self._url = f"{url.rstrip('/')}/api/v1/query"
-        self._token, self._patience = token, patience or Patience()
+        self._token, self._patience = token, patience or PATIENCE
         self._wire = Wire(WHAT, url, timeout=timeout, on_request=on_request)
 
     def close(self) -> None:

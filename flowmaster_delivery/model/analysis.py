@@ -23,9 +23,9 @@ class Figure(StrEnum):
     LATENCY_P95 = "latency_p95"
     """Seconds within which 95 % of the requests were answered."""
     CPU = "cpu"
-    """Share of the container's limit, of the pod that uses most."""
+    """Share of its limit that the container uses that uses most of it, sidecars included."""
     MEMORY = "memory"
-    """Share of the container's limit, of the pod that uses most."""
+    """The same of memory, as it is at the end of the window."""
 
     @property
     def counts_requests(self) -> bool:
@@ -67,7 +67,7 @@ class Measurement:
 
     figure: Figure
     query: str
-    """As it was sent, so that a person can ask it again."""
+    """One expression that comes to the value at `at`, so that a person can ask it again."""
     window: timedelta
     at: datetime
     value: float | None = None
