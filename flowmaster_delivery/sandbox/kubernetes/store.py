@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from flowmaster_delivery.sandbox.kubernetes.kinds import Kind, Object, name_of, namespace_of
+from flowmaster_delivery.sandbox.kubernetes.kinds import (
+    Kind,
+    Object,
+    controller_of,
+    name_of,
+    namespace_of,
+)
 from flowmaster_delivery.sandbox.kubernetes.statuses import (
     already_exists,
     conflict,
@@ -39,6 +45,7 @@ class Store:
     def __init__(self, history: int = HISTORY) -> None:
         self.version = 1
         self._objects: dict[Kind, dict[Key, Object]] = {}
+        self._dependents: dict[str, dict[tuple[Kind, Key], None]] = {}
         self._history: deque[Change] = deque(maxlen=history)
         self._forgotten = 0
         self._listeners: list[Callable[[Change], None]] = []
@@ -56,6 +63,23 @@ class Store:
         """Objects of one namespace (all of them where it is empty), by namespace and name."""
         objects = self._objects.get(kind, {})
         return [objects[key] for key in sorted(objects) if not namespace or key[0] == namespace]
+
+    def dependents(self, uid: str) -> list[tuple[Kind, Object]]:
+        """What names the object of that uid among its owners; found without a look at the rest."""
+        found = self._dependents.get(uid, {})
+        return [(kind, self._objects[kind][key]) for kind, key in found]
+
+    def controlled(self, kind: Kind, controller: Object) -> list[Object]:
+        """Objects of a kind that a controller made, in its namespace, by name."""
+        uid, namespace = controller["metadata"]["uid"], namespace_of(controller)
+        made = [
+            item
+            for other, item in self.dependents(uid)
+            if other is kind
+            and namespace_of(item) == namespace
+            and (controller_of(item) or {}).get("uid") == uid
+        ]
+        return sorted(made, key=name_of)
 
     def every(self) -> Iterator[tuple[Kind, Object]]:
         """All objects of all kinds."""
@@ -110,10 +134,13 @@ class Store:
         self.version += 1
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
         key = (namespace_of(item), name_of(item))
+        self._forget_owners(kind, key, previous)
         if change_type == "DELETED":
             del self._objects[kind][key]
         else:
             self._objects[kind][key] = item
+            for uid in _owners(item):
+                self._dependents.setdefault(uid, {})[kind, key] = None
         if len(self._history) == self._history.maxlen:
             self._forgotten = self._history[0].version
         change = Change(self.version, change_type, kind, item, previous)
@@ -121,3 +148,18 @@ class Store:
         for listener in tuple(self._listeners):
             listener(change)
         return item
+
+    def _forget_owners(self, kind: Kind, key: Key, previous: Object | None) -> None:
+        for uid in _owners(previous) if previous else ():
+            found = self._dependents.get(uid, {})
+            found.pop((kind, key), None)
+            if not found:
+                self._dependents.pop(uid, None)
+
+
+def _owners(item: Object) -> list[str]:
+    """Uids of an object's owners. What clients write there may be of any form."""
+    references = item["metadata"].get("ownerReferences")
+    found = references if isinstance(references, list) else []
+    uids = [owner.get("uid") for owner in found if isinstance(owner, dict)]
+    return [uid for uid in uids if isinstance(uid, str)]

@@ -191,10 +191,7 @@ class DeploymentController:
             self._store.remove(REPLICA_SETS, namespace_of(rs), name_of(rs))
 
     def _has_pods(self, sets: Sets) -> bool:
-        uids = {rs["metadata"]["uid"] for rs in sets}
-        namespaces = {namespace_of(rs) for rs in sets}
-        pods = (pod for namespace in namespaces for pod in self._store.all(PODS, namespace))
-        return any((controller_of(pod) or {}).get("uid") in uids for pod in pods)
+        return any(self._store.controlled(PODS, rs) for rs in sets)
 
     def _note_pause(self, deployment: Object) -> Object:
         """Say in the Progressing condition that a rollout was paused or goes on."""

@@ -33,7 +33,7 @@ class OwnerCollector:
         return ((namespace_of(change.item), change.item["metadata"]["uid"]),)
 
     def reconcile(self, namespace: str, uid: str) -> datetime | None:
-        for kind, item in list(self._resources.store.every()):
+        for kind, item in self._resources.store.dependents(uid):
             if namespace_of(item) == namespace and _is_orphan(item, uid):
                 self._resources.delete(kind, namespace, name_of(item))
         return None

@@ -66,12 +66,7 @@ class JobController:
         return due
 
     def _pods(self, job: Object) -> list[Object]:
-        uid = job["metadata"]["uid"]
-        return [
-            pod
-            for pod in self._store.all(PODS, namespace_of(job))
-            if (controller_of(pod) or {}).get("uid") == uid
-        ]
+        return self._store.controlled(PODS, job)
 
     def _create(
         self, job: Object, active: list[Object], failed: int, succeeded: int

@@ -53,12 +53,10 @@ class ReplicaSetController:
         return self._resources.clock() + RETRY if failure else due
 
     def _active_pods(self, rs: Object) -> list[Object]:
-        uid = rs["metadata"]["uid"]
         return [
             pod
-            for pod in self._store.all(PODS, namespace_of(rs))
-            if (controller_of(pod) or {}).get("uid") == uid
-            and "deletionTimestamp" not in pod["metadata"]
+            for pod in self._store.controlled(PODS, rs)
+            if "deletionTimestamp" not in pod["metadata"]
             and pod["status"]["phase"] not in ("Succeeded", "Failed")
         ]
 

@@ -12,7 +12,6 @@ from flowmaster_delivery.sandbox.kubernetes.controllers.arithmetic import fencep
 from flowmaster_delivery.sandbox.kubernetes.kinds import (
     REPLICA_SETS,
     Object,
-    controller_of,
     name_of,
     namespace_of,
 )
@@ -47,12 +46,7 @@ def revision_of(item: Object) -> int:
 
 def owned(store: Store, deployment: Object) -> list[Object]:
     """The Deployment's ReplicaSets, oldest first."""
-    uid = deployment["metadata"]["uid"]
-    sets = [
-        rs
-        for rs in store.all(REPLICA_SETS, namespace_of(deployment))
-        if (controller_of(rs) or {}).get("uid") == uid
-    ]
+    sets = store.controlled(REPLICA_SETS, deployment)
     return sorted(sets, key=lambda rs: (rs["metadata"]["creationTimestamp"], revision_of(rs)))
 
 
