@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from flowmaster_delivery.model.errors import Permanent
 
 PREFIX = "FLOWMASTER_"
+SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 DEFAULT_SERVER_URL = "http://127.0.0.1:3080"
 DEFAULT_DAGSTER_URL = "http://127.0.0.1:3000"
 
@@ -61,6 +63,8 @@ class Settings:
     """File with the address of a Slack incoming webhook."""
     metrics_token: Secret
     """Bearer token for the metrics servers, where they ask for one."""
+    secrets_dir: Path | None
+    """Folder of what smoke tests log in with: `NAME`, or `ENVIRONMENT/NAME` where they differ."""
     dagster_url: str
     """The webserver, for launching runs and for links."""
     server_url: str
@@ -88,11 +92,30 @@ class Settings:
             registry_password=_secret(env, "registry_password"),
             slack_webhook=_secret(env, "slack_webhook"),
             metrics_token=_secret(env, "metrics_token"),
+            secrets_dir=_path(env, "SECRETS_DIR"),
             dagster_url=env.get(f"{PREFIX}DAGSTER_URL", DEFAULT_DAGSTER_URL),
             server_url=env.get(f"{PREFIX}URL", DEFAULT_SERVER_URL),
             sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
             identity_header=env.get(f"{PREFIX}IDENTITY_HEADER"),
         )
+
+
+def smoke_secret(settings: Settings, environment: str, name: str) -> str:
+    """What stands in the file of that name; raise Permanent, naming what to do, where none does."""
+    folder = settings.secrets_dir
+    if not SECRET_NAME.fullmatch(name):
+        raise Permanent(f"{name!r} is no name of a secret: letters, digits, '-', '_' and '.' only")
+    if folder is None:
+        raise Permanent(f"no folder of secrets is configured; set {PREFIX}SECRETS_DIR for {name!r}")
+    for path in (folder / environment / name, folder / name):
+        if not path.is_file():
+            continue
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            words = f"the secret {name!r} for {environment} cannot be read"
+            raise Permanent(f"{words} ({type(error).__name__}); check its file") from None
+    raise Permanent(f"there is no secret {name!r} for {environment} in {PREFIX}SECRETS_DIR")
 
 
 def caller_token(environ: Mapping[str, str] | None = None) -> str | None:
@@ -107,6 +130,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         "CATALOG": settings.catalog,
         "OVERLAY": settings.overlay,
         "KUBECONFIG": settings.kubeconfig,
+        "SECRETS_DIR": settings.secrets_dir,
         **{
             f"{secret.name.upper()}_FILE": secret.path
             for secret in (

@@ -58,7 +58,8 @@ class SmokeTest:
 class SuiteRule:
     """The repository whose pipelines are the contract and end-to-end tests.
 
-    A pipeline is told what to run by the variables SUITE, ENVIRONMENT, BASE_URL and COMMIT.
+    A pipeline is told what to run by the variables SUITE, ENVIRONMENT, BASE_URL, COMMIT, SERVICES
+    (names with commas between) and RUN, which tells it from one of another run.
     """
 
     repository: str

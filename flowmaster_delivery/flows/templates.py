@@ -1,0 +1,80 @@
+"""What stands in the calls of a smoke test for values that are known only when it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from flowmaster_delivery.model.errors import Permanent
+
+SECRET = "secret:"  # noqa: S105  # what a reference begins with
+PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+HIDDEN = "•••"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is nothing at a path."""
+
+
+def found_at(value: object, path: str) -> object:
+    """What stands at a dotted path in JSON (`items.0.id`); Missing where there is nothing."""
+    for key in path.split("."):
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return Missing()
+    return value
+
+
+class Values:
+    """What earlier steps saved, and the secrets of the installation."""
+
+    def __init__(self, secrets: Callable[[str], str]) -> None:
+        self._secrets = secrets
+        self._saved: dict[str, object] = {}
+        self._used: set[str] = set()
+
+    def save(self, name: str, value: object) -> None:
+        self._saved[name] = value
+
+    def filled(self, value: object) -> object:
+        """The value with all its places filled, in depth. A place that is all of a text keeps the
+        kind of what was saved: a number stays one."""
+        if isinstance(value, Mapping):
+            return {key: self.filled(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.filled(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        if value.startswith(SECRET):
+            return self._secret(value.removeprefix(SECRET))
+        whole = PLACE.fullmatch(value)
+        if whole:
+            return self._known(whole[1])
+        return PLACE.sub(lambda place: str(self._known(place[1])), value)
+
+    def in_path(self, path: str) -> str:
+        """The path with its places filled, each as one segment whatever it contains."""
+        return PLACE.sub(lambda place: quote(str(self._known(place[1])), safe=""), path)
+
+    def hidden(self, words: str) -> str:
+        """The words without any secret that was used."""
+        for secret in sorted(self._used, key=len, reverse=True):
+            words = words.replace(secret, HIDDEN)
+        return words
+
+    def _known(self, name: str) -> object:
+        if name not in self._saved:
+            raise Permanent(f"no earlier step saved `{name}`; correct it in the catalog")
+        return self._saved[name]
+
+    def _secret(self, name: str) -> str:
+        value = self._secrets(name)
+        if value:
+            self._used.add(value)
+        return value
