@@ -7,20 +7,23 @@ be asked is an error in the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flowmaster_delivery.flows.goal import Pace
+from flowmaster_delivery.flows.measuring import judgements
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.flows.smoke import RunContainer, Secrets, smoke
 from flowmaster_delivery.flows.suites import Companions, run_suites
 from flowmaster_delivery.model.analysis import Judgement, Limit
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
+from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Phase, Progress
 from flowmaster_delivery.model.verification import SUITES, CheckResult, Validation, Verification
+from flowmaster_delivery.policy.rollout import newest_pods
 from flowmaster_delivery.policy.verification import (
     due,
     hindrance,
@@ -35,10 +38,6 @@ from flowmaster_delivery.policy.wording import span
 REST_SECONDS = 5.0
 """The longest time between two looks at whether the wait was canceled."""
 
-Measure = Callable[[Iterable[Limit], datetime], tuple[Judgement, ...]]
-"""The figures of the service's pods judged by limits, over windows that begin at that moment at
-the earliest."""
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -48,7 +47,6 @@ class Means:
     secrets: Secrets
     run_container: RunContainer
     companions: Companions
-    measure: Measure
 
 
 def verify(
@@ -140,18 +138,28 @@ class _Work:
         if self.record.changed and not self._wait_until(self.record.finished_at + rule.window):
             words = f"canceled before {span(rule.window)} had passed since the rollout"
             return CheckResult(Validation.PERFORMANCE, Outcome.INCONCLUSIVE, words)
-        self._measure(rule.limits)
+        trouble = self._measure(rule.limits)
+        if trouble:
+            return CheckResult(Validation.PERFORMANCE, Outcome.ERROR, trouble)
         return of_figures(self.figures)
 
-    def _measure(self, limits: Iterable[Limit]) -> None:
-        """Measured also where nobody asks for it: the watch compares later figures with these."""
+    def _measure(self, limits: Iterable[Limit]) -> str:
+        """Measured also where nobody asks for it: the watch compares later figures with these.
+
+        Answers why there are no pods to measure, where that is so.
+        """
         if self.environment.metrics is None or self.service.kind is not Kind.DEPLOYMENT:
-            return
-        limits = tuple(limits)
-        longest = max((limit.window for limit in limits), default=timedelta(0))
-        changed = self.record.changed
-        since = self.record.finished_at if changed else self.pace.now() - longest
-        self.figures = self.means.measure(limits, since)
+            return ""
+        ports, service, environment = self.reading.ports, self.service, self.environment
+        try:
+            cluster = ports.cluster(environment)
+            pods = newest_pods(cluster.workload(service), cluster.pods(service))
+        except DeliveryError as error:
+            return f"its pods could not be read: {error}"
+        since = self.record.finished_at if self.record.changed else None
+        now = self.pace.now()
+        self.figures = judgements(limits, service, environment, pods, ports, now, window_from=since)
+        return ""
 
     def _wait_until(self, moment: datetime) -> bool:
         """False where it was canceled."""

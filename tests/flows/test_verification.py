@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.suites import Companions
 from flowmaster_delivery.flows.verification import Means, verify
-from flowmaster_delivery.model.analysis import Judgement, Limit, Measurement, MetricsRule
+from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.catalog import Kind, Service
-from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.model.errors import Permanent, Unreachable
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
@@ -27,7 +26,7 @@ from flowmaster_delivery.model.verification import (
     Verification,
 )
 from flowmaster_delivery.ports import HttpAnswer, Ports
-from tests.fakes.fake_cluster import FakeTime
+from tests.fakes.fake_cluster import FakeCluster, FakeTime
 from tests.fakes.fake_probe import FakeProbe
 from tests.flows.conftest import Platform, a_service, an_environment
 
@@ -45,27 +44,24 @@ class Stage:
     state: HealthState = HealthState.HEALTHY
     runs: str = DIGEST
     changed: bool = True
-    measured: Outcome = Outcome.SUCCESS
     cancelled_at: float = 1e9
-    time: FakeTime = field(default_factory=FakeTime)
+    cluster: FakeCluster = field(default_factory=FakeCluster)
     probe: FakeProbe = field(default_factory=FakeProbe)
-    windows: list[datetime] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cluster.deploy(self.service, f"registry.test/group/api@{DIGEST}")
+        self.measured(error_rate=0.0)
+
+    @property
+    def time(self) -> FakeTime:
+        return self.cluster.time
+
+    def measured(self, **figures: float) -> None:
+        good: dict[str, float] = {"requests": 5000, "p95": 0.1, "cpu": 0.5, "memory": 0.5}
+        self.platform.metrics.tell("api-", **{**good, **figures})
 
     def secret(self, name: str) -> str:
         raise Permanent(f"there is no secret {name}")
-
-    def measure(self, limits: Iterable[Limit], since: datetime) -> tuple[Judgement, ...]:
-        self.windows.append(since)
-        now = self.time.now()
-        return tuple(
-            Judgement(
-                Measurement(limit.figure, "q", limit.window, now, 1.0),
-                limit,
-                self.measured,
-                f"{limit.figure} is as told",
-            )
-            for limit in limits
-        )
 
     def verify(self) -> Verification:
         environment = an_environment(
@@ -86,7 +82,6 @@ class Stage:
             self.secret,
             lambda _: (Outcome.SUCCESS, "ended"),
             Companions(("api",), lambda: True),
-            self.measure,
         )
         pace = Pace(
             self.time.now,
@@ -95,7 +90,9 @@ class Stage:
             self.time.monotonic,
             self.time.sleep,
         )
-        ports: Ports = replace(self.platform.ports, probe=self.probe)
+        ports: Ports = replace(
+            self.platform.ports, probe=self.probe, cluster=lambda _: self.cluster
+        )
         reading = self.platform.reading()
         reading.ports = ports
         return verify(record, seen, self.service, environment, reading, means, pace)
@@ -117,6 +114,7 @@ def test_an_image_that_passes_everything_is_verified(stage: Stage) -> None:
     assert found.verified
     assert outcomes(found) == dict.fromkeys(Validation, Outcome.SUCCESS)
     assert (found.digest, found.run_id) == (DIGEST, "r1")
+    assert {one.outcome for one in found.figures} == {Outcome.SUCCESS}
     assert len(found.figures) == 4
 
 
@@ -132,7 +130,8 @@ def test_what_is_not_healthy_is_asked_nothing_else(stage: Stage) -> None:
     found = stage.verify()
     assert found.outcome is Outcome.FAILURE
     assert {one.words for one in found.results[1:]} == {"not asked: it is not healthy"}
-    assert (stage.probe.called, stage.platform.forge.started, stage.windows) == ([], {}, [])
+    assert (stage.probe.called, stage.platform.forge.started) == ([], {})
+    assert (found.figures, stage.platform.metrics.asked) == ((), [])
 
 
 def test_what_is_not_the_image_that_was_rolled_out_is_not_verified(stage: Stage) -> None:
@@ -164,15 +163,43 @@ def test_performance_waits_for_its_window_after_the_rollout(stage: Stage) -> Non
     begun = stage.time.now()
     found = stage.verify()
     assert found.at - begun >= timedelta(minutes=5)
-    assert stage.windows == [begun]
+    assert {one.measurement.window for one in found.figures} == {timedelta(minutes=5)}
 
 
 def test_figures_over_their_limits_are_a_failure(stage: Stage) -> None:
     stage.validation, stage.metrics = (Validation.HEALTH, Validation.PERFORMANCE), METRICS
-    stage.measured = Outcome.FAILURE
+    stage.measured(error_rate=0.01)
     found = stage.verify()
     assert outcomes(found)["performance"] is Outcome.FAILURE
-    assert "error_rate is as told" in found.results[-1].words
+    assert "of 5000 requests failed" in found.results[-1].words
+
+
+@pytest.mark.parametrize(
+    ("figures", "outcome"),
+    [({"requests": 10}, Outcome.INCONCLUSIVE), ({"p95": 0.3}, Outcome.FAILURE)],
+)
+def test_too_few_requests_are_no_failure(
+    stage: Stage, figures: dict[str, float], outcome: Outcome
+) -> None:
+    stage.validation, stage.metrics = (Validation.HEALTH, Validation.PERFORMANCE), METRICS
+    stage.measured(**figures)
+    assert stage.verify().outcome is outcome
+
+
+def test_a_metrics_server_that_is_down_is_an_error(stage: Stage) -> None:
+    stage.validation, stage.metrics = (Validation.HEALTH, Validation.PERFORMANCE), METRICS
+    stage.platform.metrics.fails = Unreachable("prometheus is down")
+    found = stage.verify()
+    assert found.outcome is Outcome.ERROR
+    assert "prometheus is down" in found.results[-1].words
+
+
+def test_pods_that_cannot_be_read_cannot_be_measured(stage: Stage) -> None:
+    stage.validation, stage.metrics = (Validation.HEALTH, Validation.PERFORMANCE), METRICS
+    stage.cluster.failing["pods"] = [Unreachable("the cluster is down")]
+    found = stage.verify()
+    assert found.outcome is Outcome.ERROR
+    assert found.results[-1].words == "its pods could not be read: the cluster is down"
 
 
 def test_a_canceled_wait_measures_nothing_and_is_inconclusive(stage: Stage) -> None:
@@ -181,7 +208,7 @@ def test_a_canceled_wait_measures_nothing_and_is_inconclusive(stage: Stage) -> N
     found = stage.verify()
     assert found.outcome is Outcome.INCONCLUSIVE
     assert stage.time.seconds < stage.cancelled_at + 6
-    assert stage.windows == []
+    assert found.figures == ()
 
 
 def test_performance_without_metrics_says_what_to_name(stage: Stage) -> None:
@@ -192,7 +219,8 @@ def test_performance_without_metrics_says_what_to_name(stage: Stage) -> None:
 
 
 def test_figures_are_recorded_where_nobody_asks_for_them_without_a_wait(stage: Stage) -> None:
-    stage.metrics, stage.measured = METRICS, Outcome.FAILURE
+    stage.metrics = METRICS
+    stage.measured(error_rate=0.5)
     begun = stage.time.now()
     found = stage.verify()
     assert found.verified
@@ -223,8 +251,8 @@ def test_an_unchanged_image_is_measured_over_the_window_that_lies_behind(stage: 
     stage.validation, stage.metrics = (Validation.HEALTH, Validation.PERFORMANCE), METRICS
     stage.changed = False
     begun = stage.time.now()
-    stage.verify()
-    assert stage.windows == [begun - timedelta(minutes=5)]
+    found = stage.verify()
+    assert {one.measurement.window for one in found.figures} == {timedelta(minutes=5)}
     assert stage.time.now() == begun
 
 
