@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from flowmaster_delivery.flows.canary_removal import clear_the_way
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
-from flowmaster_delivery.flows.leasing import held, patiently
+from flowmaster_delivery.flows.leasing import (
+    PAUSE_SECONDS,
+    Grip,
+    held,
+    patiently,
+    stop_if_overtaken,
+)
 from flowmaster_delivery.flows.waiting import Wait
 from flowmaster_delivery.model.errors import Superseded, Transient
 from flowmaster_delivery.model.outcome import Outcome
@@ -23,7 +30,6 @@ from flowmaster_delivery.model.rollout import (
 from flowmaster_delivery.policy.rollout import (
     FENCE,
     digest_in,
-    fence,
     is_complete,
     may_go_ahead,
     other_writers,
@@ -40,31 +46,43 @@ def bring(goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> Done:
     """Bring a Deployment to an image and wait until all of it runs it.
 
     What goes wrong on the cluster comes back as an outcome. Raise Refused where another run holds
-    the lease, and what the cluster raises as long as nothing was written.
+    the lease, and what the cluster raises as long as nothing was written. Whoever takes over
+    (`goal.preempt`) takes a canary of the service away first.
     """
-    return _Change(goal, cluster, holder, pace).run()
+    change = _Change(goal, cluster, pace)
+    there = None if goal.preempt else change.already_there()
+    if there is not None:
+        return there
+    with held(goal.service, cluster, holder, pace, goal.preempt) as lease:
+        if goal.preempt:
+            clear_the_way(Grip(goal.service, cluster, lease, pace, PAUSE_SECONDS))
+        return change.under(lease)
+
+
+def bring_under(lease: Lease, goal: Goal, cluster: Cluster, pace: Pace) -> Done:
+    """The same with a lease that is held already, and stays so."""
+    return _Change(goal, cluster, pace).under(lease)
 
 
 class _Change:
-    def __init__(self, goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> None:
-        self._goal, self._cluster, self._holder, self._pace = goal, cluster, holder, pace
+    def __init__(self, goal: Goal, cluster: Cluster, pace: Pace) -> None:
+        self._goal, self._cluster, self._pace = goal, cluster, pace
         self._service = goal.service
         self._container = goal.service.container_name
 
-    def run(self) -> Done:
+    def already_there(self) -> Done | None:
         before = self._patiently(lambda: self._cluster.workload(self._service))
-        if not self._goal.preempt and self._is_there(before):
-            return self._unchanged(before, None)
-        goal, pace = self._goal, self._pace
-        with held(goal.service, self._cluster, self._holder, pace, goal.preempt) as lease:
-            try:
-                return self._with_lease(lease)
-            except Superseded as error:
-                return Done(Outcome.INCONCLUSIVE, str(error), token=lease.token)
+        return self._unchanged(before, None) if self._is_there(before) else None
+
+    def under(self, lease: Lease) -> Done:
+        try:
+            return self._with_lease(lease)
+        except Superseded as error:
+            return Done(Outcome.INCONCLUSIVE, str(error), token=lease.token)
 
     def _with_lease(self, lease: Lease) -> Done:
         before = self._patiently(lambda: self._cluster.workload(self._service))
-        _stop_if_overtaken(before, lease)
+        stop_if_overtaken(before, lease)
         for writer in other_writers(before):
             note = f"{writer} also writes the image of {before.name} and may undo this"
             self._pace.on_progress(Progress(Phase.WAITING, note))
@@ -91,7 +109,7 @@ class _Change:
             except Superseded:
                 now = self._patiently(lambda: self._cluster.workload(self._service))
                 if runs(now, self._container, self._goal.reference):
-                    _stop_if_overtaken(now, lease)
+                    stop_if_overtaken(now, lease)
                 elif not may_go_ahead(planned_on, now, lease.token):
                     raise
         raise Superseded(f"{now.name} is changed by somebody else all the time; nothing was done")
@@ -126,11 +144,3 @@ class _Change:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         return patiently(call, self._pace, self._goal.seconds)
-
-
-def _stop_if_overtaken(workload: Workload, lease: Lease) -> None:
-    if fence(workload) > lease.token:
-        raise Superseded(
-            f"{workload.name} carries the newer fencing token {fence(workload)}; "
-            f"{lease.holder} with token {lease.token} stops"
-        )

@@ -9,8 +9,8 @@ from flowmaster_delivery.flows.promotion import candidate_of, evaluate, newest_c
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.flows.source import Wanted
 from flowmaster_delivery.model.catalog import Environment, Service
-from flowmaster_delivery.model.errors import Refused
-from flowmaster_delivery.model.promotion import Admission, Candidate
+from flowmaster_delivery.model.errors import Refused, Unreachable
+from flowmaster_delivery.model.promotion import Admission, Candidate, GateState
 from flowmaster_delivery.policy.overrides import overridden
 from flowmaster_delivery.policy.submission import Asker, Via
 
@@ -75,3 +75,20 @@ def admitted_candidate(
 def reason_on_record(given: str, admission: Admission) -> str:
     """Why it is brought there, with every gate that it was let past."""
     return "; ".join(filter(None, (given or admission.reason, *admission.overrides)))
+
+
+def why_not_any_more(candidate: Candidate, reading: Reading, now: datetime) -> str:
+    """Why what was admitted may not go on at this moment; nothing where it may.
+
+    Raise Unreachable where only facts are missing: what is not known takes nothing back.
+    """
+    history = reading.ports.history
+    admissions = history.admissions(candidate.service, candidate.environment, limit=1)
+    if not admissions or admissions[0].candidate.digest != candidate.digest:
+        return "something else was admitted meanwhile"
+    verdict = evaluate(candidate, reading, now)
+    shut = [check for check in verdict.unmet if check.state is not GateState.UNREADABLE]
+    reasons = "; ".join(f"{check.gate}: {check.summary}" for check in shut or verdict.unmet)
+    if verdict.unmet and not shut:
+        raise Unreachable(reasons)
+    return reasons

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Service
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
@@ -67,3 +68,4 @@ class Done:
     token: int | None = None
     problems: tuple[PodProblem, ...] = field(default=())
     changed: bool = True
+    judgements: tuple[Judgement, ...] = ()

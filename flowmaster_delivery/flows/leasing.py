@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.model.catalog import Service
-from flowmaster_delivery.model.errors import DeliveryError, Refused, Transient
-from flowmaster_delivery.model.rollout import Phase, Progress
+from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded, Transient
+from flowmaster_delivery.model.rollout import Phase, Progress, Workload
+from flowmaster_delivery.policy.rollout import fence
 from flowmaster_delivery.ports import Cluster, Lease
 
 T = TypeVar("T")
@@ -17,6 +19,24 @@ T = TypeVar("T")
 LEASE_SECONDS = 20.0
 PAUSE_SECONDS = 0.5
 """Between two tries while the cluster gives no answer, or a lease is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """A service whose lease is held, and for how long the cluster may give no answer."""
+
+    service: Service
+    cluster: Cluster
+    lease: Lease
+    pace: Pace
+    seconds: float
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        return patiently(call, self.pace, self.seconds)
+
+    def renew(self) -> None:
+        """Raise Superseded where somebody has taken over."""
+        self.patiently(lambda: self.cluster.renew(self.lease, LEASE_SECONDS))
 
 
 @contextmanager
@@ -47,6 +67,15 @@ def patiently(call: Callable[[], T], pace: Pace, seconds: float) -> T:
                 raise
             pace.on_progress(Progress(Phase.WAITING, str(error)))
             pace.sleep(PAUSE_SECONDS)
+
+
+def stop_if_overtaken(workload: Workload, lease: Lease) -> None:
+    """Raise Superseded where somebody with a newer token has written."""
+    if fence(workload) > lease.token:
+        raise Superseded(
+            f"{workload.name} carries the newer fencing token {fence(workload)}; "
+            f"{lease.holder} with token {lease.token} stops"
+        )
 
 
 def _acquire(service: Service, cluster: Cluster, holder: str, pace: Pace, preempt: bool) -> Lease:

@@ -7,13 +7,18 @@ wrong on the cluster comes back as a record with its outcome; the caller puts it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from flowmaster_delivery.flows.canary import try_out
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
 from flowmaster_delivery.flows.jobs import run_once
 from flowmaster_delivery.flows.manifests import apply_folder
+from flowmaster_delivery.flows.measuring import judgements
+from flowmaster_delivery.flows.trial import StillAdmitted, Trial, always
+from flowmaster_delivery.model.analysis import Judgement
+from flowmaster_delivery.model.canary import CanaryRule
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import Refused
 from flowmaster_delivery.model.outcome import Outcome
@@ -21,9 +26,11 @@ from flowmaster_delivery.model.promotion import Candidate
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
+    Pod,
     Progress,
     last_success,
 )
+from flowmaster_delivery.policy.canary_marks import LAST
 from flowmaster_delivery.ports import Ports
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -40,11 +47,14 @@ def roll_out(
     now: Clock,
     on_progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
+    still_admitted: StillAdmitted = always,
 ) -> DeploymentRecord:
     """Bring the candidate to its environment and wait for the end; the record of what was done.
 
-    Raise Refused where another run is at it, and what the outside raises before anything is
-    written. Killed anywhere and called again, it goes on where the cluster stands.
+    By canary where the environment asks for one; `still_admitted` is asked before each of its
+    steps, and before the service itself is touched. Raise Refused where another run is at it, and
+    what the outside raises before anything is written. Killed anywhere and called again, it goes on
+    where the cluster stands.
     """
     if candidate.digest is None:
         raise Refused(f"{candidate.service} has no image to roll out; materialize its image first")
@@ -52,11 +62,15 @@ def roll_out(
     draft = drafted(
         Method.ROLLOUT, candidate, candidate.digest, Asked(run_id, asked_by, reason), now()
     )
-    return _by_kind(draft, catalog, ports, pace)
+    return _by_kind(draft, catalog, ports, pace, still_admitted)
 
 
 def _by_kind(
-    draft: DeploymentRecord, catalog: Catalog, ports: Ports, pace: Pace
+    draft: DeploymentRecord,
+    catalog: Catalog,
+    ports: Ports,
+    pace: Pace,
+    still_admitted: StillAdmitted,
 ) -> DeploymentRecord:
     """What bringing it there means for the kind of the service (design §9)."""
     service = catalog.service(draft.service)
@@ -64,7 +78,11 @@ def _by_kind(
     match service.kind:
         case Kind.DEPLOYMENT:
             goal = deployment_goal(draft, service, environment, catalog)
-            done = bring(goal, ports.cluster(environment), draft.run_id, pace)
+            rule = environment.safeguards_of(service).canary
+            if rule is None:
+                done = bring(goal, ports.cluster(environment), draft.run_id, pace)
+            else:
+                done = try_out(_trial(draft, goal, rule, environment, ports, pace, still_admitted))
         case Kind.JOB:
             done = run_once(draft, service, environment, catalog, ports, pace)
         case Kind.MANIFESTS:
@@ -75,6 +93,53 @@ def _by_kind(
     if done.previous_digest is None:
         done = replace(done, previous_digest=_last_digest(draft, ports))
     return completed(draft, done, pace)
+
+
+def _trial(
+    draft: DeploymentRecord,
+    goal: Goal,
+    rule: CanaryRule,
+    environment: Environment,
+    ports: Ports,
+    pace: Pace,
+    still_admitted: StillAdmitted,
+) -> Trial:
+    return Trial(
+        draft=draft,
+        goal=replace(goal, annotations={**goal.annotations, LAST: None}),
+        rule=rule,
+        environment=environment,
+        ports=ports,
+        cluster=ports.cluster(environment),
+        pace=pace,
+        judge=_Figures(goal.service, rule, environment, ports, pace),
+        still_admitted=still_admitted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Judges a canary by the environment's figures, beside what runs already."""
+
+    service: Service
+    rule: CanaryRule
+    environment: Environment
+    ports: Ports
+    pace: Pace
+
+    def __call__(
+        self, pods: tuple[Pod, ...], beside: tuple[Pod, ...], began: datetime
+    ) -> tuple[Judgement, ...]:
+        return judgements(
+            self.rule.limits,
+            self.service,
+            self.environment,
+            pods,
+            self.ports,
+            self.pace.now(),
+            beside=beside,
+            window_from=began,
+        )
 
 
 def drafted(
@@ -138,6 +203,7 @@ def completed(draft: DeploymentRecord, done: Done, pace: Pace) -> DeploymentReco
         token=done.token,
         problems=done.problems,
         changed=done.changed,
+        judgements=done.judgements,
         finished_at=pace.now(),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.canary import CanaryRule
 from flowmaster_delivery.model.catalog import Environment, Repository
 from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.events import Event, Severity
@@ -170,4 +171,33 @@ def deployed(record: DeploymentRecord, environment: Environment) -> Event | None
         record.finished_at,
         service=record.service,
         environment=environment.name,
+    )
+
+
+def canary_asks(draft: DeploymentRecord, words: str, rule: CanaryRule, now: datetime) -> Event:
+    """A canary that cannot be judged: somebody is to say what becomes of it."""
+    hours = rule.deadline.total_seconds() / 3600
+    command = f"{draft.environment} {draft.service} --reason …"
+    return Event(
+        "canary_asks",
+        f"{draft.service} in {draft.environment}: its canary cannot be judged",
+        f"{words}\nsay within {hours:.3g} h what becomes of it, or it is taken away:\n"
+        f"flowmaster canary promote {command}\nflowmaster canary abort {command}",
+        Severity.WARNING,
+        now,
+        service=draft.service,
+        environment=draft.environment,
+    )
+
+
+def canary_given_up(draft: DeploymentRecord, words: str, now: datetime) -> Event:
+    """A canary that ended although nobody judged it bad."""
+    return Event(
+        "canary_given_up",
+        f"{draft.service} in {draft.environment}: its canary was taken away unjudged",
+        f"{words}\nit runs what it ran before; ship it again to try again",
+        Severity.CRITICAL,
+        now,
+        service=draft.service,
+        environment=draft.environment,
     )

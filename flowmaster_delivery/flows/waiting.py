@@ -19,6 +19,25 @@ LOOK_SECONDS = 2.0
 """The longest time between two looks, whatever the watch tells."""
 
 
+class Grace:
+    """How long what may mend itself has not done so."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._ill_since: float | None = None
+
+    @property
+    def spent(self) -> bool:
+        since = self._ill_since
+        return since is not None and self._pace.monotonic() - since >= GRACE.total_seconds()
+
+    def measure(self, seen: Workload, found: Progress) -> None:
+        if not may_mend_itself(seen, found):
+            self._ill_since = None
+        elif self._ill_since is None:
+            self._ill_since = self._pace.monotonic()
+
+
 class Wait:
     """One wait: `before` was read before the patch, `patched` is the patch's answer."""
 
@@ -36,7 +55,7 @@ class Wait:
         self._last = Progress(Phase.WAITING, f"{patched.name}: patched")
         self._seen = patched
         self._blind = ""
-        self._ill_since: float | None = None
+        self._grace = Grace(pace)
         self._renewed = pace.monotonic()
 
     def run(self) -> Done:
@@ -75,9 +94,9 @@ class Wait:
             patched=self._patched,
             container=self._goal.service.container_name,
             token=self._lease.token,
-            grace_spent=self._grace_spent(),
+            grace_spent=self._grace.spent,
         )
-        self._measure_grace(found)
+        self._grace.measure(self._seen, found)
         self._tell(found)
         return self._ended(found)
 
@@ -109,16 +128,6 @@ class Wait:
         if self._pace.monotonic() - self._renewed >= LEASE_SECONDS / 3:
             self._cluster.renew(self._lease, LEASE_SECONDS)
             self._renewed = self._pace.monotonic()
-
-    def _grace_spent(self) -> bool:
-        since = self._ill_since
-        return since is not None and self._pace.monotonic() - since >= GRACE.total_seconds()
-
-    def _measure_grace(self, found: Progress) -> None:
-        if not may_mend_itself(self._seen, found):
-            self._ill_since = None
-        elif self._ill_since is None:
-            self._ill_since = self._pace.monotonic()
 
     def _tell(self, found: Progress) -> None:
         if found != self._last:

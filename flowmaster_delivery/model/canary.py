@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flowmaster_delivery.model.analysis import Limit
+from flowmaster_delivery.model.outcome import Outcome
 
 
 class Traffic(StrEnum):
@@ -63,3 +64,29 @@ class CanaryOrder:
     by: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A canary as the cluster has it: all that is known of it stands in its annotations."""
+
+    digest: str
+    run_id: str
+    token: int
+    """The fencing token of its last write."""
+    started_at: datetime
+    expires_at: datetime
+    """From then on whoever finds it without a living lease takes it away."""
+    step: int = 0
+    """Of the rule's steps, from 0."""
+    step_began: datetime | None = None
+    """When its pods were ready in this step's share; None while they are not."""
+    asked_at: datetime | None = None
+    """When a person was asked in this step, where one was."""
+    weighted: bool = False
+    """Whether an HTTPRoute makes its share."""
+    version: str | None = None
+    said: str = ""
+    """The words of its last judgement."""
+    verdict: Outcome | None = None
+    """How it ended: written before anything follows from it."""

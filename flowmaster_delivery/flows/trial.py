@@ -1,0 +1,111 @@
+"""What a canary is about: the goal, the rule, who is asked, and what the cluster knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from flowmaster_delivery.flows.canary_removal import rewritten
+from flowmaster_delivery.flows.goal import Goal, Pace
+from flowmaster_delivery.flows.leasing import Grip
+from flowmaster_delivery.model.analysis import Judgement
+from flowmaster_delivery.model.canary import Canary, CanaryRule, CanaryStep
+from flowmaster_delivery.model.catalog import Environment
+from flowmaster_delivery.model.rollout import DeploymentRecord, Pod, Workload
+from flowmaster_delivery.policy import canary_marks
+from flowmaster_delivery.ports import Cluster, Ports
+
+MOST_JUDGEMENTS = 60
+"""That a record keeps: the last ones, with those that decided."""
+
+Judge = Callable[[tuple[Pod, ...], tuple[Pod, ...], datetime], tuple[Judgement, ...]]
+"""Judges the first pods beside the second ones, over windows that begin at the moment or later."""
+StillAdmitted = Callable[[], str]
+"""Why the candidate may not enter any more, or nothing; raises Transient where that is unknown."""
+
+
+def always() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    draft: DeploymentRecord
+    goal: Goal
+    rule: CanaryRule
+    environment: Environment
+    ports: Ports
+    cluster: Cluster
+    pace: Pace
+    judge: Judge
+    still_admitted: StillAdmitted = always
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """A clock that a jump of the machine's own cannot move: pauses neither shrink nor grow."""
+
+    pace: Pace
+    began: datetime
+    began_monotonic: float
+
+    @classmethod
+    def of(cls, pace: Pace) -> Steady:
+        return cls(pace, pace.now(), pace.monotonic())
+
+    def now(self) -> datetime:
+        return self.began + timedelta(seconds=self.pace.monotonic() - self.began_monotonic)
+
+
+@dataclass(slots=True)
+class Standing:
+    """The canary as it was read or written last. All that must outlive us is in `canary`."""
+
+    trial: Trial
+    grip: Grip
+    found: Workload
+    canary: Canary
+    judgements: list[Judgement] = field(default_factory=list)
+
+    @property
+    def step(self) -> CanaryStep:
+        return self.trial.rule.steps[self.canary.step]
+
+    def mark(self, **changes: object) -> None:
+        """Write what changed about the canary; what stands there already is not written again."""
+        after = replace(self.canary, token=self.grip.lease.token, **changes)  # type: ignore[arg-type]
+        if after == self.canary:
+            return
+        service, cluster = self.grip.service.canary, self.grip.cluster
+        self.found = rewritten(
+            self.grip,
+            self.found,
+            lambda now: cluster.annotate(
+                service,
+                resource_version=now.resource_version,
+                annotations=canary_marks.marks(after),
+            ),
+        )
+        self.canary = after
+
+    def scale(self, pods: int, **changes: object) -> None:
+        after = replace(self.canary, token=self.grip.lease.token, **changes)  # type: ignore[arg-type]
+        service, cluster = self.grip.service.canary, self.grip.cluster
+        self.found = rewritten(
+            self.grip,
+            self.found,
+            lambda now: cluster.scale(
+                service,
+                pods,
+                resource_version=now.resource_version,
+                annotations=canary_marks.marks(after),
+            ),
+        )
+        self.canary = after
+
+    def remember(self, judgements: tuple[Judgement, ...]) -> None:
+        """Keep what says something new."""
+        said = {(one.limit, one.words) for one in self.judgements[-2 * len(judgements) :]}
+        self.judgements += [one for one in judgements if (one.limit, one.words) not in said]
+        del self.judgements[:-MOST_JUDGEMENTS]
