@@ -136,7 +136,7 @@ class DeploymentRecord:
     """False where the image ran already and nothing was touched."""
     judgements: tuple[Judgement, ...] = ()
     """Of its canary, in the order in which they were made."""
-    schemas: Mapping[str, SchemaRange] = field(default_factory=dict)
+    schemas: Mapping[str, SchemaRange] = field(default_factory=dict, hash=False)
     """Migration job to the versions of its schema that the image says it runs on."""
 
 
