@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from flowmaster_delivery.adapters.yaml_catalog import load_catalog
+from flowmaster_delivery.model.analysis import Figure, MetricsRule
+from flowmaster_delivery.policy.queries import of_fleet
 from flowmaster_delivery.sandbox.addresses import Addresses
 from flowmaster_delivery.sandbox.hosting import bind, port_of
 from flowmaster_delivery.sandbox.server import Options, in_thread
@@ -28,6 +31,7 @@ ILL = f'{{{DEV},service="scheduling"}}'
 """A service of which every twelfth answer is an error."""
 IDLE = f'{{{DEV},service="ai-agent"}}'
 """A service that nobody asks."""
+RULE = MetricsRule("http://127.0.0.1")
 PODS = f'{{{DEV},pod=~"auth-service-[a-z0-9]+-.+"}}'
 ANY = f"count(rate(http_requests_total{ONE}[5s]))"
 BUCKET = "http_request_duration_seconds_bucket"
@@ -49,6 +53,12 @@ def p95(of: str) -> str:
 def share(used: str, resource: str) -> str:
     limits = f'{LIMITS}{{{DEV},resource="{resource}"}}'
     return f"max(sum by (pod) ({used}) / sum by (pod) ({limits}))"
+
+
+def asked(figure: Figure) -> tuple[str, ...]:
+    """What the platform asks for a figure."""
+    found = of_fleet(RULE, "flowmaster-dev", figure, timedelta(seconds=5))
+    return (*found.parts, found.whole)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +158,7 @@ def eventually(question: Callable[[], bool], seconds: float = 25) -> None:
         ("vector(0) / vector(0) > 0", 0.0),
         ("sum(nothing_of_that_name) or vector(0)", 0.0),
         ("vector(1) or vector(2) - 3", 0.0),
+        *((query, 0.1) for figure in Figure for query in asked(figure)),
     ],
 )
 def test_both_answer_alike(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,12 +111,15 @@ def _instant(selector: Selector, memory: Memory, now: float) -> Iterable[Sample]
 
 def _ranged(call: Ranged, memory: Memory, now: float) -> Iterable[Sample]:
     """The counters here never fall, so that a window's first and last sample tell its growth."""
+    begin = now - call.window
+    window = memory.ticks[bisect_right(memory.ticks, begin) : bisect_right(memory.ticks, now)]
     for one in _selected(call.selector, memory):
-        samples = one.samples(memory.ticks, now - call.window, now)
+        throughout = window and one.since <= window[0] and one.ended is None
+        samples = window if throughout else one.samples(memory.ticks, begin, now)
         if len(samples) < 2:
             continue
         first, growth = one.at(samples[0]), one.at(samples[-1]) - one.at(samples[0])
-        value = growth * _extrapolation(samples, first, growth, now - call.window, now)
+        value = growth * _extrapolation(samples, first, growth, begin, now)
         value = value / call.window if call.function == "rate" else value
         yield Sample(frozenset(one.labels.items()), value)
 
@@ -133,8 +137,9 @@ def _extrapolation(
     before, after = samples[0] - begin, end - samples[-1]
     if growth > 0 and first >= 0:
         before = min(before, seconds * first / growth)
-    edges = (edge if edge < interval * 1.1 else interval / 2 for edge in (before, after))
-    return (seconds + sum(edges)) / seconds
+    before = before if before < interval * 1.1 else interval / 2
+    after = after if after < interval * 1.1 else interval / 2
+    return (seconds + before + after) / seconds
 
 
 def _selected(selector: Selector, memory: Memory) -> Iterable[Series]:
