@@ -110,6 +110,8 @@ def ask(url: str, query: str) -> dict[tuple[str, ...], float]:
         answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=5)
     except httpx.TransportError:
         return {}
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # it still starts
+        return {}
     assert answer.status_code == 200, answer.text
     found = answer.json()["data"]["result"]
     return {_labels(r["metric"]): float(r["value"][1]) for r in found}
