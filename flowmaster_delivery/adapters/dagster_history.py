@@ -95,8 +95,9 @@ class DagsterHistory:
         self, service: str, environment: str, limit: int = 50
     ) -> tuple[DeploymentRecord, ...]:
         where = _filter(AssetKey([service, "deployment"]), environment)
-        found = dict.fromkeys(self._events(DeploymentRecord, where, limit))  # reported twice: once
-        ordered = sorted(found, key=lambda record: record.finished_at, reverse=True)
+        found = self._events(DeploymentRecord, where, limit)
+        once = {(r.run_id, r.outcome, r.digest, r.finished_at): r for r in found}  # reported twice
+        ordered = sorted(once.values(), key=lambda record: record.finished_at, reverse=True)
         return tuple(ordered[:limit])
 
     def observations(
