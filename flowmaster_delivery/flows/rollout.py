@@ -13,14 +13,16 @@ from datetime import datetime
 from flowmaster_delivery.flows.canary import try_out
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
-from flowmaster_delivery.flows.jobs import run_once
+from flowmaster_delivery.flows.jobs import carry_out, run_once
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.flows.measuring import judgements
+from flowmaster_delivery.flows.migrations import declaration, fitting
 from flowmaster_delivery.flows.trial import StillAdmitted, Trial, always
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.canary import CanaryRule
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import Refused
+from flowmaster_delivery.model.migration import Direction
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Candidate
 from flowmaster_delivery.model.rollout import (
@@ -77,6 +79,7 @@ def _by_kind(
     environment = catalog.environment(draft.environment)
     match service.kind:
         case Kind.DEPLOYMENT:
+            draft = replace(draft, schemas=fitting(service, draft.digest, environment, ports))
             goal = deployment_goal(draft, service, environment, catalog)
             rule = environment.safeguards_of(service).canary
             if rule is None:
@@ -84,7 +87,7 @@ def _by_kind(
             else:
                 done = try_out(_trial(draft, goal, rule, environment, ports, pace, still_admitted))
         case Kind.JOB:
-            done = run_once(draft, service, environment, catalog, ports, pace)
+            done = _run_job(draft, service, environment, catalog, ports, pace)
         case Kind.MANIFESTS:
             done = apply_folder(draft, service, environment, catalog, ports, pace)
         case Kind.ARTIFACT:
@@ -142,6 +145,22 @@ class _Figures:
         )
 
 
+def _run_job(
+    draft: DeploymentRecord,
+    service: Service,
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    pace: Pace,
+) -> Done:
+    """A migration by what its image says of itself; any other job just once per image."""
+    migration = declaration(service, draft.digest, ports.registry)
+    if migration is None:
+        return run_once(draft, service, environment, catalog, ports, pace)
+    asked = Asked(draft.run_id, draft.asked_by, draft.reason)
+    return carry_out(migration, Direction.UP, environment, catalog, ports, asked, pace)
+
+
 def drafted(
     method: Method,
     image: Candidate | DeploymentRecord,
@@ -165,6 +184,7 @@ def drafted(
         reason=asked.reason,
         version=image.version,
         run_id=asked.run_id,
+        schemas=image.schemas if isinstance(image, DeploymentRecord) else (),
     )
 
 

@@ -31,6 +31,14 @@ class SchemaRange:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaNeed:
+    """What an image says of one schema: the job that migrates it, and the versions it runs on."""
+
+    job: str
+    versions: SchemaRange
+
+
 class MigrationPhase(StrEnum):
     EXPAND = "expand"
     """Adds: the image from before runs on the new schema."""

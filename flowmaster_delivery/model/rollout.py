@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flowmaster_delivery.model.analysis import Judgement
-from flowmaster_delivery.model.migration import SchemaRange
+from flowmaster_delivery.model.migration import SchemaNeed, SchemaRange
 from flowmaster_delivery.model.outcome import Outcome
 
 
@@ -136,8 +136,12 @@ class DeploymentRecord:
     """False where the image ran already and nothing was touched."""
     judgements: tuple[Judgement, ...] = ()
     """Of its canary, in the order in which they were made."""
-    schemas: Mapping[str, SchemaRange] = field(default_factory=dict, hash=False)
-    """Migration job to the versions of its schema that the image says it runs on."""
+    schemas: tuple[SchemaNeed, ...] = ()
+    """What the image says of the schemas that it works on."""
+
+    def needs(self, job: str) -> SchemaRange | None:
+        """Versions of a job's schema that the image runs on; None where it said nothing."""
+        return next((one.versions for one in self.schemas if one.job == job), None)
 
 
 def last_success(newest_first: Iterable[DeploymentRecord]) -> DeploymentRecord | None:

@@ -21,6 +21,7 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName, Unreachable
 from flowmaster_delivery.model.health import HealthObservation, HealthState
+from flowmaster_delivery.model.image import RegistryImage
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Admission, Candidate
 from flowmaster_delivery.model.rollout import (
@@ -66,12 +67,17 @@ class World:
     cluster: FakeCluster = field(default_factory=FakeCluster)
     forge: FakeForge = field(default_factory=FakeForge)
     history: FakeHistory = field(default_factory=FakeHistory)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+
+    def __post_init__(self) -> None:
+        for digest in (A, B, C):
+            self.registry.images[MIGRATE.image, digest] = RegistryImage(digest)
 
     @property
     def ports(self) -> Ports:
         return Ports(
             self.forge,
-            FakeRegistry(),
+            self.registry,
             lambda _: self.cluster,
             FakeProbe(),
             self.history,
@@ -191,7 +197,7 @@ def test_a_job_that_has_not_ended_is_an_error_and_no_failure(world: World) -> No
 def test_a_job_that_takes_long_keeps_its_lease(world: World) -> None:
     world.cluster.failing["run_job"] = [Unreachable("has not ended")] * 3
     assert world.ship(MIGRATE, B).outcome is Outcome.SUCCESS
-    assert world.cluster.calls.count("renew") == 3
+    assert world.cluster.calls.count("renew") == 4, "three times while it runs, once at its end"
 
 
 def manifests(world: World, plan: str = "resources: [board.yaml]") -> None:

@@ -1,0 +1,270 @@
+"""Migrations: what images say of schemas, whether a rollout fits, and the way back of a schema.
+
+The way back asks neither registry nor GitLab: what was applied is on record, with its commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flowmaster_delivery.flows.goal import Asked, Done, Pace
+from flowmaster_delivery.flows.jobs import carry_out
+from flowmaster_delivery.model.catalog import Catalog, Environment, Service
+from flowmaster_delivery.model.errors import NotFound, NoWayBack, Refused
+from flowmaster_delivery.model.migration import Direction, Migration, SchemaNeed, SchemaRange
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollback import RollbackMethod
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Workload, last_success
+from flowmaster_delivery.policy.migrations import (
+    declared,
+    half_done,
+    mending,
+    needed,
+    says_nothing,
+    standing,
+)
+from flowmaster_delivery.policy.schemas import Image, chain
+from flowmaster_delivery.policy.way_back import Going, Plan, Refusal, plan_back
+from flowmaster_delivery.ports import History, Ports, Registry
+
+LOOKED_BACK = 200
+UNKNOWN = datetime.max.replace(tzinfo=UTC)
+"""When an image was brought here that is not on record: nothing is concluded from it."""
+
+
+def declaration(service: Service, digest: str, registry: Registry) -> Migration | None:
+    """What the image of a job does to the schema; None where it is no migration, as it seems.
+
+    Raise Refused with every fault where it speaks of a migration that is not understood, NotFound
+    where the registry does not have it.
+    """
+    labels = _labels(service, digest, registry)
+    if says_nothing(labels):
+        return None
+    found = declared(service.name, digest, labels)
+    if isinstance(found, Migration):
+        return found
+    raise Refused(
+        f"what {service.name} does to its schema is not understood: {'; '.join(found)}; "
+        "correct the labels of its image and build it again"
+    )
+
+
+def fitting(
+    service: Service, digest: str, environment: Environment, ports: Ports
+) -> tuple[SchemaNeed, ...]:
+    """What the image says of the schemas that it works on.
+
+    Raise Refused where a schema is only half migrated, or is at a version that it does not run on.
+    """
+    if not service.migrations:
+        return ()
+    for job in service.migrations:
+        where = standing(job, ports.history.migrations(job, environment.name))
+        if where.half:
+            raise Refused(
+                f"{service.name} is not changed in {environment.name}: {half_done(where.half)}; "
+                f"{mending(where.half)}"
+            )
+    labels, found = _labels(service, digest, ports.registry), []
+    for job in service.migrations:
+        needs = needed(job, labels)
+        if isinstance(needs, str):
+            raise Refused(f"the image of {service.name} is not understood: {needs}")
+        if needs is not None:
+            _check_fits(service, job, needs, environment, ports.history)
+            found.append(SchemaNeed(job, needs))
+    return tuple(found)
+
+
+def _check_fits(
+    service: Service, job: str, needs: SchemaRange, environment: Environment, history: History
+) -> None:
+    schema = chain(job, history.migrations(job, environment.name))
+    here = schema.version(schema.top)
+    if here is not None and not schema.serves(needs, schema.top):
+        raise Refused(
+            f"the schema of {job} is at {here} in {environment.name}, this image of {service.name} "
+            f"needs {needs}: bring {job} there first"
+        )
+
+
+def _labels(service: Service, digest: str, registry: Registry) -> Mapping[str, str]:
+    image = registry.read(service.image, digest)
+    if image is None:
+        raise NotFound(
+            f"the registry does not have {service.image}@{digest}, so nobody knows what it does to "
+            "a schema; run its pipeline"
+        )
+    return image.labels
+
+
+def planned_back(
+    service: Service,
+    target: DeploymentRecord,
+    method: RollbackMethod | None,
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    *,
+    reverting: frozenset[str] = frozenset(),
+) -> tuple[Plan, ...]:
+    """What the rollback of a service to `target` does to the schemas that it works on.
+
+    `reverting` are services that go back in the same run. Without a method: as little as possible.
+    Raise NoWayBack, with the way forward, where there is no safe way.
+    """
+    if not service.migrations:
+        return ()
+    running = ports.cluster(environment).workloads()
+    found = [
+        _plan(job, service, target, method, running, environment, catalog, ports, reverting)
+        for job in service.migrations
+    ]
+    refused = [plan for plan in found if isinstance(plan, Refusal)]
+    if refused:
+        said = "; ".join(map(str, refused))
+        raise NoWayBack(f"{service.name} is not rolled back in {environment.name}: {said}")
+    return tuple(plan for plan in found if isinstance(plan, Plan))
+
+
+def before(
+    plans: Iterable[Plan],
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    asked: Asked,
+    pace: Pace,
+) -> Done | None:
+    """Take back what must be gone before the old image comes; the first that did not succeed, or
+    None. Called again after a kill with plans made anew, it goes on where the record stands."""
+    for step in (step for plan in plans for step in plan.before):
+        done = _take_back(step, environment, catalog, ports, asked, pace)
+        if done.outcome is not Outcome.SUCCESS:
+            return done
+    return None
+
+
+def after(
+    plans: Iterable[Plan],
+    service: Service,
+    target: DeploymentRecord,
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    asked: Asked,
+    pace: Pace,
+) -> Done | None:
+    """Take back what the old image does not need, once it is there; as `before`.
+
+    Each step is weighed again by what runs at this moment: of several services that go back
+    together the last one to arrive does it, and what still runs on the new schema keeps it.
+    """
+    for step in (step for plan in plans for step in plan.after):
+        running = ports.cluster(environment).workloads()
+        method = RollbackMethod.MIGRATION
+        now = _plan(step.job, service, target, method, running, environment, catalog, ports)
+        if isinstance(now, Refusal) or step not in (*now.before, *now.after)[:1]:
+            continue
+        done = _take_back(step, environment, catalog, ports, asked, pace)
+        if done.outcome is not Outcome.SUCCESS:
+            return done
+    return None
+
+
+def _plan(
+    job: str,
+    service: Service,
+    target: DeploymentRecord,
+    method: RollbackMethod | None,
+    running: Mapping[str, Workload],
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    reverting: frozenset[str] = frozenset(),
+) -> Plan | Refusal:
+    history = ports.history
+    schema = chain(job, history.migrations(job, environment.name), target.finished_at)
+    images = dict(_images(job, running, environment, catalog, history))
+    goes = {*reverting, service.name}
+    going = Going(
+        comes=Image(service.name, target.finished_at, target.needs(job)),
+        beside=tuple(image for name, image in images.items() if name not in goes),
+        leaves=tuple(
+            image
+            for name, image in images.items()
+            if name in goes and _digest(running, catalog.service(name)) != target.digest
+        ),
+    )
+    return plan_back(schema, going, method)
+
+
+def _images(
+    job: str,
+    running: Mapping[str, Workload],
+    environment: Environment,
+    catalog: Catalog,
+    history: History,
+) -> Iterator[tuple[str, Image]]:
+    """What runs at this moment on the schema, by service."""
+    for service in catalog.services.values():
+        digest = _digest(running, service) if job in service.migrations else None
+        if digest is not None:
+            records = history.deployments(service.name, environment.name, limit=LOOKED_BACK)
+            known = next((r for r in records if r.digest == digest), None)
+            needs = known.needs(job) if known else None
+            yield service.name, Image(service.name, known.finished_at if known else UNKNOWN, needs)
+
+
+def _digest(running: Mapping[str, Workload], service: Service) -> str | None:
+    workload = running.get(service.workload_name)
+    reference = workload.images.get(service.container_name, "") if workload else ""
+    return reference.rpartition("@")[2] if "@" in reference else None
+
+
+def _take_back(
+    migration: Migration,
+    environment: Environment,
+    catalog: Catalog,
+    ports: Ports,
+    asked: Asked,
+    pace: Pace,
+) -> Done:
+    return carry_out(
+        migration,
+        Direction.DOWN,
+        environment,
+        catalog,
+        ports,
+        asked,
+        pace,
+        on_success=lambda: _note_job(migration, environment, ports.history, asked, pace),
+    )
+
+
+def _note_job(
+    migration: Migration, environment: Environment, history: History, asked: Asked, pace: Pace
+) -> None:
+    """The job stands at this image no more, once: promoting it again runs it again."""
+    records = history.deployments(migration.job, environment.name, limit=LOOKED_BACK)
+    last = last_success(records)
+    if last is None or last.digest != migration.digest:
+        return
+    other = (r for r in records if r.outcome is Outcome.SUCCESS and r.digest != migration.digest)
+    past = next(other, None) or replace(last, digest="", fingerprint="", commit="", version=None)
+    history.record(
+        replace(
+            past,
+            method=Method.ROLLBACK,
+            previous_digest=migration.digest,
+            started_at=pace.now(),
+            finished_at=pace.now(),
+            asked_by=asked.by,
+            run_id=asked.run_id,
+            reason=asked.reason,
+            message=f"migration {migration} was taken back",
+            changed=True,
+        )
+    )
