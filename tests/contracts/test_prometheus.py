@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -16,15 +12,9 @@ from flowmaster_delivery.adapters.yaml_catalog import load_catalog
 from flowmaster_delivery.model.analysis import Figure, MetricsRule
 from flowmaster_delivery.policy.queries import of_fleet
 from flowmaster_delivery.sandbox.addresses import Addresses
-from flowmaster_delivery.sandbox.hosting import bind, port_of
 from flowmaster_delivery.sandbox.server import Options, in_thread
+from tests.contracts.metrics_servers import eventually, order, scraping
 
-CONFIG = """
-global: {{scrape_interval: 500ms}}
-scrape_configs:
-  - job_name: sandbox
-    static_configs: [{{targets: ["{target}"]}}]
-"""
 DEV = 'namespace="flowmaster-dev"'
 ONE = f'{{{DEV},service="auth-service"}}'
 ILL = f'{{{DEV},service="scheduling"}}'
@@ -70,38 +60,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
         yield addresses
 
 
-def order(sandbox: Addresses, **told: object) -> None:
-    headers = {"Authorization": f"Bearer {sandbox.control_token}"}
-    url = f"{sandbox.control_url}/sandbox/services"
-    httpx.post(url, json=told, headers=headers).raise_for_status()
-
-
 @pytest.fixture(scope="module")
 def prometheus(sandbox: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prometheus that has scraped the sandbox's services a few times."""
-    program = shutil.which("prometheus")
-    if program is None:
-        required = os.environ.get("FLOWMASTER_TEST_REQUIRE_REAL") == "1"
-        (pytest.fail if required else pytest.skip)("no prometheus on this machine")
-    folder = tmp_path_factory.mktemp("prometheus")
-    target = sandbox.services_url.removeprefix("http://")
-    (folder / "prometheus.yml").write_text(CONFIG.format(target=target))
-    with bind() as free:
-        port = port_of(free)
-    command = [
-        program,
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-    ]
-    log = (folder / "log").open("w")
-    with log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(10)
+    with scraping(sandbox, tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
 
 
 def ask(url: str, query: str) -> dict[tuple[str, ...], float]:
@@ -119,13 +81,6 @@ def ask(url: str, query: str) -> dict[tuple[str, ...], float]:
 
 def _labels(metric: dict[str, str]) -> tuple[str, ...]:
     return tuple(v for k, v in sorted(metric.items()) if k not in ("instance", "job"))
-
-
-def eventually(question: Callable[[], bool], seconds: float = 25) -> None:
-    ends = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.25)
 
 
 @pytest.mark.parametrize(
