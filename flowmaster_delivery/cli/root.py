@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("override", "Let a version past one closed gate, or list who did."),
     "rollback": ("rollback", "Bring services back to a version or to the previous one."),
     "hold": ("hold", "List, place and release holds."),
+    "replay": ("replay", "What a policy would have done with what happened."),
     "adopt": ("adopt", "Take over what runs in an environment already."),
     "catalog": ("catalog", "Check a catalog file; print its JSON schema."),
     "up": ("up", "Run the whole platform on this machine."),

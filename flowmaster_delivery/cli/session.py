@@ -78,14 +78,26 @@ class Session:
         headers = {"PRIVATE-TOKEN": token} if token else {}
         return Server(url, self.connect(url, headers))
 
+    def catalog_files(self) -> tuple[Path | None, Path | None]:
+        """Catalog and overlay of this installation: as set, else what `flowmaster up` runs on."""
+        if self.settings.catalog or self.settings.overlay:
+            return self.settings.catalog, self.settings.overlay
+        left = self._left()
+        catalog, overlay = left.get("catalog"), left.get("overlay")
+        return Path(catalog) if catalog else None, Path(overlay) if overlay else None
+
     def _url(self) -> str:
         if self.settings.server_url != DEFAULT_SERVER_URL:
             return self.settings.server_url
-        left = self.settings.home / ADDRESSES
+        return self._left().get("server_url") or self.settings.server_url
+
+    def _left(self) -> Mapping[str, str | None]:
+        """What `flowmaster up` left in its home; nothing where it is not up."""
         try:
-            return str(json.loads(left.read_text(encoding="utf-8"))["server_url"])
-        except (OSError, ValueError, KeyError):
-            return self.settings.server_url
+            found = json.loads((self.settings.home / ADDRESSES).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 class Server:

@@ -18,7 +18,7 @@ from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.ports import Launcher, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.answers import unforeseen
-from flowmaster_delivery.web.api import overrides, overview, people, promotions
+from flowmaster_delivery.web.api import overrides, overview, people, promotions, timeline
 from flowmaster_delivery.web.hints import Hint, Hints
 from flowmaster_delivery.web.office import Office
 from flowmaster_delivery.web.repeats import Repeats
@@ -52,6 +52,7 @@ def app(
             *promotions.ROUTES,
             *people.ROUTES,
             *overrides.ROUTES,
+            *timeline.ROUTES,
         ],
         middleware=_middleware(settings),
         exception_handlers={Exception: unforeseen},

@@ -92,7 +92,14 @@ def _bring_up(
     steps.await_([ui, replace(ui, name="assets", answers=lambda: parts.assets_are_loaded(ports))])
     steps.await_([server, daemon])
     platform = Platform(home, own, ports, processes)
-    home.tell_addresses({"server_url": ports.server_url, "dagster_url": ports.ui_url})
+    home.tell_addresses(
+        {
+            "server_url": ports.server_url,
+            "dagster_url": ports.ui_url,
+            "catalog": str(own.catalog) if own.catalog else None,
+            "overlay": str(own.overlay) if own.overlay else None,
+        }
+    )
     return platform
 
 
