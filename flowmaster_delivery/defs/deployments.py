@@ -20,7 +20,7 @@ from dagster import (
 
 from flowmaster_delivery.defs.executor import state_of
 from flowmaster_delivery.defs.form import Form
-from flowmaster_delivery.defs.recording import record_metadata
+from flowmaster_delivery.defs.recording import ProgressLog, record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import (
     again_or_failure,
@@ -35,10 +35,7 @@ from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.outcome import Outcome
-from flowmaster_delivery.model.rollout import (
-    DeploymentRecord,
-    Progress,
-)
+from flowmaster_delivery.model.rollout import DeploymentRecord
 
 DESCRIPTION = """Brings the admitted image to the cluster by digest, wave by wave, and waits until
 all of it runs. With `rollback_to` in the form: back to what ran before."""
@@ -119,7 +116,7 @@ def _roll_out(
         asked_by=delivery.asker(context.run).name,
         reason=reason_on_record(form.reason, admission),
         now=delivery.now,
-        on_progress=_ProgressLog(context),
+        on_progress=ProgressLog(context),
         cancelled=_cancelled(context).is_set,
     )
 
@@ -141,25 +138,13 @@ def _roll_back(
         asked_by=delivery.asker(context.run).name,
         reason=form.reason,
         now=delivery.now,
-        on_progress=_ProgressLog(context),
+        on_progress=ProgressLog(context),
         cancelled=_cancelled(context).is_set,
     )
 
 
 def _cancelled(context: AssetExecutionContext) -> threading.Event:
     return state_of(context.run.run_id).cancelled
-
-
-class _ProgressLog:
-    """Writes each new sentence of a rollout to the run's log, once."""
-
-    def __init__(self, context: AssetExecutionContext) -> None:
-        self._context, self._last = context, ""
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.message != self._last:
-            self._last = progress.message
-            self._context.log.info(progress.message)
 
 
 def _facts(

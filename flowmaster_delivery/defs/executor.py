@@ -56,8 +56,15 @@ class RunState:
     """What the steps of one run may ask about it."""
 
     cancelled: threading.Event = field(default_factory=threading.Event)
+    steps: frozenset[str] = frozenset()
     waves: Mapping[str, int] = field(default_factory=dict)
+    ended: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+
+    def beside(self, step: str) -> frozenset[str]:
+        """The steps of the same wave, this one included; without waves all of the run."""
+        wave = self.waves.get(step)
+        return frozenset(key for key in self.steps if self.waves.get(key) == wave) | {step}
 
     def failed_before(self, step: str) -> tuple[str, ...]:
         """Steps of earlier waves that failed or were never reached; admission is no wave."""
@@ -110,6 +117,7 @@ class _ThreadedPlan:
         ended = self._ended()
         open_waves = [wave for key, wave in self.state.waves.items() if key not in ended]
         current = min(open_waves, default=0)
+        self.state.ended = ended
         self.state.failed = frozenset(self.active._failed | self.active._abandoned)
         for step in list(self.ready):
             if len(self.running) >= self.most:
@@ -205,7 +213,7 @@ class ThreadExecutor(Executor):
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         steps = frozenset(execution_plan.step_keys_to_execute)
-        state = RunState(waves=self._wave_of(job_context.dagster_run, steps))
+        state = RunState(steps=steps, waves=self._wave_of(job_context.dagster_run, steps))
         _states[job_context.run_id] = state
         try:
             with execution_plan.start(retry_mode=job_context.retry_mode) as active:

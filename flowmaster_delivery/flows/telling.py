@@ -17,6 +17,7 @@ from flowmaster_delivery.model.rollout import (
     Method,
 )
 from flowmaster_delivery.model.source import Pipeline, Refs
+from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.intake import News, NewsKind
 from flowmaster_delivery.policy.versioning import is_version
 from flowmaster_delivery.policy.wording import moment
@@ -200,4 +201,24 @@ def canary_given_up(draft: DeploymentRecord, words: str, now: datetime) -> Event
         now,
         service=draft.service,
         environment=draft.environment,
+
+
+def unverified(found: Verification) -> Event | None:
+    """That an image did not pass what its environment asks, or that it could not be told."""
+    if found.verified:
+        return None
+    where = f"{found.service} in {found.environment}"
+    failed = found.outcome is Outcome.FAILURE
+    title = f"{where} {'failed its verification' if failed else 'is not verified'}"
+    open_ones = [one for one in found.results if one.outcome is not Outcome.SUCCESS]
+    links = tuple((one.validation.value, one.url) for one in open_ones if one.url)
+    return Event(
+        "verification_failed" if failed else "not_verified",
+        title,
+        "\n".join(f"{one.validation} ({one.outcome}): {one.words}" for one in open_ones),
+        Severity.WARNING,
+        found.at,
+        service=found.service,
+        environment=found.environment,
+        links=links,
     )

@@ -128,7 +128,7 @@ class _Work:
 
     def _known(self) -> tuple[Verification, ...]:
         history = self.reading.ports.history
-        return history.verifications(self.service.name, self.environment.name, limit=10)
+        return history.verifications(self.service.name, self.environment.name, limit=1)
 
     def _performance(self) -> CheckResult:
         """Judged once the whole window lies behind the rollout; at once where nothing changed."""
