@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from dataclasses import replace
 from hashlib import sha256
 from math import ceil
 
-from dagster import AssetExecutionContext
+from dagster import AssetExecutionContext, SupersessionWarning
 
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.flows.smoke import RunContainer
@@ -72,25 +73,31 @@ def _execute(
 
     seconds = max(1, ceil(test.timeout.total_seconds()))
     kubeconfig = delivery.settings.kubeconfig
-    execute_k8s_job(
-        context,  # type: ignore[arg-type]  # an asset's context is one of an op
-        image=test.image,
-        command=list(test.command) or None,
-        namespace=environment.namespace,
-        labels={"app.kubernetes.io/managed-by": "flowmaster", "flowmaster.ai/smoke": service.name},
-        load_incluster_config=kubeconfig is None,
-        kubeconfig_file=str(kubeconfig) if kubeconfig else None,
-        _kubeconfig_file_context=environment.context,
-        timeout=seconds,
-        k8s_job_name=name,
-        container_config={"terminationMessagePolicy": "FallbackToLogsOnError"},
-        job_spec_config={
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": seconds + GRACE,
-            "ttlSecondsAfterFinished": KEPT_SECONDS,
-        },
-        delete_failed_k8s_jobs=False,
-    )
+    with warnings.catch_warnings():
+        # What supersedes it starts pods, not Jobs: the ADR says why Jobs.
+        warnings.simplefilter("ignore", SupersessionWarning)
+        execute_k8s_job(
+            context,  # type: ignore[arg-type]  # an asset's context is one of an op
+            image=test.image,
+            command=list(test.command) or None,
+            namespace=environment.namespace,
+            labels={
+                "app.kubernetes.io/managed-by": "flowmaster",
+                "flowmaster.ai/smoke": service.name,
+            },
+            load_incluster_config=kubeconfig is None,
+            kubeconfig_file=str(kubeconfig) if kubeconfig else None,
+            _kubeconfig_file_context=environment.context,
+            timeout=seconds,
+            k8s_job_name=name,
+            container_config={"terminationMessagePolicy": "FallbackToLogsOnError"},
+            job_spec_config={
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": seconds + GRACE,
+                "ttlSecondsAfterFinished": KEPT_SECONDS,
+            },
+            delete_failed_k8s_jobs=False,
+        )
 
 
 def _verdict(

@@ -201,6 +201,7 @@ def canary_given_up(draft: DeploymentRecord, words: str, now: datetime) -> Event
         now,
         service=draft.service,
         environment=draft.environment,
+    )
 
 
 def unverified(found: Verification) -> Event | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from dagster import (
+    AssetCheckEvaluation,
     AssetKey,
     DagsterEvent,
     DagsterEventType,
@@ -74,6 +75,12 @@ class Ran:
             if check.asset_key.path[0] == service and not check.passed
         }
 
+    def checks(self, asset: str) -> dict[str, AssetCheckEvaluation]:
+        """Every check of an asset that was answered, by its name."""
+        kind = DagsterEventType.ASSET_CHECK_EVALUATION
+        found = [e.asset_check_evaluation_data for e in self.events if e.event_type is kind]
+        return {c.check_name: c for c in found if c.asset_key.to_user_string() == asset}
+
     @property
     def words(self) -> str:
         """Everything that the failed steps said."""
@@ -90,6 +97,7 @@ class Lab:
     platform: Platform
     clusters: dict[str, Cluster] = field(default_factory=dict)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    probe: FakeProbe = field(default_factory=FakeProbe)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -103,7 +111,7 @@ class Lab:
     def ports(self) -> Ports:
         p = self.platform
         return Ports(
-            p.forge, p.registry, self._cluster, FakeProbe(), p.history, p.notifier, FakeMetrics()
+            p.forge, p.registry, self._cluster, self.probe, p.history, p.notifier, self.metrics
         )
 
     def _cluster(self, environment: Environment) -> Cluster:
