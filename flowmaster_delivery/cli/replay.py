@@ -102,8 +102,9 @@ def _read(
     records = _records(answers)
     admitted = {r.candidate.service for r in records if isinstance(r, Admission)}
     recorded = admitted | {r.service for r in records if isinstance(r, DeploymentRecord)}
-    for name in (name for name in catalog.services if name in recorded):
-        console.print(f"[dim]reads the looks at {name}[/dim]")
+    named = [name for name in catalog.services if name in recorded]
+    console.print(f"[dim]reads the looks at {len(named)} services since {since:%Y-%m-%d}[/dim]")
+    for name in named:
         answers.append(server.get("/api/timeline", _asked(place.name, since, name)))
         if place.upstream and name in admitted:
             begin = since - reach(place, catalog.services[name])
