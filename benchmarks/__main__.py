@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import definitions, idle, latency, wave, whole
+from benchmarks import definitions, fleet, idle, latency, wave, whole
 from benchmarks.figures import Figure, keep, show
 
 MEASURES: dict[str, Callable[[], Iterator[Figure]]] = {
     "definitions": definitions.measure,
     "idle": idle.measure,
+    "fleet": fleet.measure,
     "wave": wave.measure,
     "latency": latency.measure,
     "tests": whole.tests,

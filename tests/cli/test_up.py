@@ -170,6 +170,7 @@ def test_everything_on_the_sandbox_is_on_loopback_and_no_secret_is_a_variable(
         "gitlab_url": "http://127.0.0.1:1",
         "registry_url": "http://127.0.0.1:2",
         "services_url": "http://127.0.0.1:3/",
+        "prometheus_url": "http://127.0.0.1:9",
         "kubeconfig": str(tmp_path / "kubeconfig"),
         "gitlab_token": "glpat-secret",
         "webhook_secret": "hook-secret",

@@ -50,14 +50,34 @@ def _secret(home: Home, name: str, value: str | None = None) -> Secret:
     return Secret(home.secret(name, value), name)
 
 
+ALWAYS = ("rollout_timeout", "health", "rollback", "performance")
+"""What an environment has whether or not its catalog says it."""
+
+
 def _overlay(told: dict[str, Any], catalog: Path | None) -> str:
-    """The sandbox's short durations, with every address on loopback. JSON is YAML too."""
-    durations = read_documents([shipped("sandbox.yaml")]).data
-    overlay = json.loads(json.dumps(durations, default=str))
-    overlay["forge_url"] = told["gitlab_url"]
-    overlay["registry_url"] = told["registry_url"]
+    """The sandbox's short durations, with every address on loopback. JSON is YAML too.
+
+    Of an environment's durations just those of rules that the catalog has itself: what it does not
+    ask for is not asked for on the sandbox either.
+    """
+    names = load_catalog(catalog).environments
     services = str(told["services_url"]).rstrip("/")
-    for name in load_catalog(catalog).environments:
-        entry = overlay.setdefault("environments", {}).setdefault(name, {})
-        entry["base_url"] = f"{services}/{name}"
+    environments = {}
+    short = _plain(read_documents([shipped("sandbox.yaml")]).data)["environments"]
+    written = _plain(read_documents([catalog or shipped("flowmaster.yaml")]).data)["environments"]
+    for name in names:
+        known = {*ALWAYS, *written[name]}
+        entry = {key: value for key, value in short.get(name, {}).items() if key in known}
+        environments[name] = {**entry, "base_url": f"{services}/{name}"}
+        if "metrics" in written[name]:
+            environments[name]["metrics"] = {"url": told["prometheus_url"]}
+    overlay = {
+        "forge_url": told["gitlab_url"],
+        "registry_url": told["registry_url"],
+        "environments": environments,
+    }
     return json.dumps(overlay, indent=2) + "\n"
+
+
+def _plain(document: Any) -> Any:
+    return json.loads(json.dumps(document, default=str))
