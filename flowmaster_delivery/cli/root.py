@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollback": ("rollback", "Bring services back to a version or to the previous one."),
     "hold": ("hold", "List, place and release holds."),
     "replay": ("replay", "What a policy would have done with what happened."),
+    "migration": ("migration", "Where each schema is, and a person's word on it."),
     "adopt": ("adopt", "Take over what runs in an environment already."),
     "catalog": ("catalog", "Check a catalog file; print its JSON schema."),
     "up": ("up", "Run the whole platform on this machine."),

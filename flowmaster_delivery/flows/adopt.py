@@ -7,15 +7,17 @@ each service, and so the first rollback target.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowmaster_delivery.flows.image import Source, Unresolved, resolve
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.schemas import word_on
 from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, Service
 from flowmaster_delivery.model.errors import Malformed, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.image import ImageRecord, Origin
+from flowmaster_delivery.model.migration import Migration, SchemaNeed, SchemaRange
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
@@ -25,7 +27,9 @@ from flowmaster_delivery.model.rollout import (
     last_success,
 )
 from flowmaster_delivery.policy.images import source_digest
+from flowmaster_delivery.policy.migrations import declared, needed
 from flowmaster_delivery.policy.versioning import newest_version
+from flowmaster_delivery.ports import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class _Found:
     digest: str
     commit: str
     version: str | None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def adopt(
@@ -123,7 +128,8 @@ def _find_running(
     if image is None or image.revision is None:
         what = "does not have it" if image is None else "has no commit label on it"
         raise NotFound(f"{service.name} runs {digest[:19]}, but the registry {what}")
-    return _Found(digest, image.revision, _version_at(service, image.revision, reading))
+    version = _version_at(service, image.revision, reading)
+    return _Found(digest, image.revision, version, image.labels)
 
 
 def _find_at_ref(
@@ -138,11 +144,12 @@ def _find_at_ref(
     if source.version:
         image = reading.ports.registry.digest_of(service.image, source.version)
         if image:
-            return _Found(image.digest, source.commit, version)
+            return _Found(image.digest, source.commit, version, image.labels)
     found = resolve(service, source, reading, now)
     if isinstance(found, Unresolved):
         raise NotFound(found.why)
-    return _Found(found.digest, source.commit, version)
+    image = reading.ports.registry.read(service.image, found.digest)
+    return _Found(found.digest, source.commit, version, image.labels if image else {})
 
 
 def _at_ref(service: Service, environment: Environment, reading: Reading) -> Source:
@@ -203,8 +210,10 @@ def _record(
             reason=reason,
             version=found.version,
             changed=False,
+            schemas=_schemas(service, found),
         )
     )
+    _record_schema(service, environment, found, by, history, now)
     history.record(
         HealthObservation(
             service=service.name,
@@ -216,3 +225,26 @@ def _record(
             reason=f"adopted by {by}",
         )
     )
+
+
+def _schemas(service: Service, found: _Found) -> tuple[SchemaNeed, ...]:
+    """What the image that runs says of schemas; a label that is none says nothing."""
+    said = ((job, needed(job, found.labels)) for job in service.migrations)
+    return tuple(SchemaNeed(job, n) for job, n in said if isinstance(n, SchemaRange))
+
+
+def _record_schema(
+    service: Service,
+    environment: Environment,
+    found: _Found,
+    by: str,
+    history: History,
+    now: datetime,
+) -> None:
+    """The schema is where the job's image leads to, on the word of whoever adopts."""
+    if service.kind is not Kind.JOB or history.migrations(service.name, environment.name, limit=1):
+        return
+    said = declared(service.name, found.digest, found.labels)
+    if isinstance(said, Migration):
+        word = word_on(service.name, environment.name, said.after, "adopted", by, now)
+        history.record(word)

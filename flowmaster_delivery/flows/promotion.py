@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from flowmaster_delivery.flows.approval import approval_facts
 from flowmaster_delivery.flows.hotfix import hotfix_facts
+from flowmaster_delivery.flows.migration_facts import migration_facts
 from flowmaster_delivery.flows.overrides import override_facts
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Service
@@ -143,7 +144,10 @@ def _facts(
         ),
         signed=ask((GateName.SIGNATURE,), lambda: _signed(candidate, service, reading)),
         scan_passed=ask((GateName.SCAN,), lambda: None),
-        migrations_understood=ask((GateName.MIGRATIONS,), lambda: None),
+        migrations=ask(
+            (GateName.MIGRATIONS,),
+            lambda: migration_facts(candidate, service, environment, reading),
+        ),
         overrides=ask(tuple(GateName), lambda: override_facts(candidate, environment, reading)),
         hotfix=ask((GateName.SOAK,), lambda: hotfix_facts(candidate, environment, reading)),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import RegistryImage
+from flowmaster_delivery.model.migration import Migration, MigrationRecord, SchemaRange
 from flowmaster_delivery.model.promotion import Approval, Hold, Override
 from flowmaster_delivery.model.source import Commit, Job, MergeRequest, Person, Pipeline
 
@@ -56,6 +57,38 @@ class TagFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaFacts:
+    """One schema that the candidate works on, as far as it is on record here."""
+
+    job: str
+    records: tuple[MigrationRecord, ...]
+    """Newest first."""
+    needs: SchemaRange | str | None = None
+    """Versions that the candidate's image says it runs on; a fault in words; None: not said."""
+    coming: Migration | None = None
+    """What is admitted here, or comes with the same commit, and has not run yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFacts:
+    """What is known of the schemas that a candidate migrates or works on; empty for the others."""
+
+    schemas: tuple[SchemaFacts, ...] = ()
+    declared: Migration | tuple[str, ...] | None = None
+    """Of a job: what its image says that it does, or every fault of that."""
+    users: tuple[SchemaUser, ...] = ()
+    """Of a job: the services that run here on its schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaUser:
+    """A service that runs on a schema; `needs` is None where its image did not say on which."""
+
+    service: str
+    needs: SchemaRange | None
+
+
+@dataclass(frozen=True, slots=True)
 class HotfixFacts:
     """What tells whether a release that says that it is a hotfix is one."""
 
@@ -94,7 +127,7 @@ class GateFacts:
     signed: bool | Unread = Unread()
     scan_passed: bool | Unread | None = Unread()
     """None where there is no scan result at all."""
-    migrations_understood: bool | Unread | None = Unread()
+    migrations: MigrationFacts | Unread = Unread()
     hotfix: HotfixFacts | Unread | None = None
     """None where it does not say that it is one, or policy knows none."""
     overrides: OverrideFacts | Unread = OverrideFacts()

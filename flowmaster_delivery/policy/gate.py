@@ -12,7 +12,7 @@ from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Servi
 from flowmaster_delivery.model.facts import GateFacts, Unread
 from flowmaster_delivery.model.promotion import Candidate, GateCheck, GateState, Verdict
 from flowmaster_delivery.policy.overrides import let_past
-from flowmaster_delivery.policy.questions import origin, people, residence
+from flowmaster_delivery.policy.questions import origin, people, residence, schemas
 from flowmaster_delivery.policy.questions.asking import Answer, Asked, Question, unreadable
 
 QUESTIONS: dict[GateName, Question] = {
@@ -27,7 +27,7 @@ QUESTIONS: dict[GateName, Question] = {
     GateName.ON_MAIN: origin.on_main,
     GateName.SIGNATURE: origin.signature,
     GateName.SCAN: origin.scan,
-    GateName.MIGRATIONS: origin.migrations,
+    GateName.MIGRATIONS: schemas.migrations,
 }
 RUNS_SOMEWHERE = frozenset({GateName.UPSTREAM_HEALTHY, GateName.SOAK})
 """Questions about running, which nobody can ask of an artifact."""

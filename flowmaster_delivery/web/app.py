@@ -18,7 +18,14 @@ from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.ports import Launcher, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.answers import unforeseen
-from flowmaster_delivery.web.api import overrides, overview, people, promotions, timeline
+from flowmaster_delivery.web.api import (
+    migrations,
+    overrides,
+    overview,
+    people,
+    promotions,
+    timeline,
+)
 from flowmaster_delivery.web.hints import Hint, Hints
 from flowmaster_delivery.web.office import Office
 from flowmaster_delivery.web.repeats import Repeats
@@ -51,6 +58,7 @@ def app(
             *overview.ROUTES,
             *promotions.ROUTES,
             *people.ROUTES,
+            *migrations.ROUTES,
             *overrides.ROUTES,
             *timeline.ROUTES,
         ],

@@ -65,6 +65,13 @@ class OverrideBody(_Body):
     seconds: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
 
 
+class SettlementBody(_Body):
+    job: Name
+    environment: Name
+    version: Annotated[int, Field(strict=True)]
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
 class AdoptionBody(_Body):
     environment: Name
     reason: Reason = ""

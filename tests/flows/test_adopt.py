@@ -207,3 +207,33 @@ def test_an_artifact_needs_no_pod(running: Platform, cluster: FakeCluster) -> No
     _as(running, "web", Kind.ARTIFACT)
     del cluster.deployments["web"]
     assert _adopt(running, cluster)["web"].why_not == ""
+
+
+def test_the_schema_of_an_adopted_job_is_where_its_image_leads_to(
+    running: Platform, cluster: FakeCluster
+) -> None:
+    _as(running, "web", Kind.JOB)
+    labels = {"before": "6", "after": "7", "phase": "expand", "reversible": "false"}
+    said = {f"ai.flowmaster.migration.{name}": value for name, value in labels.items()}
+    web = running.catalog.services["web"]
+    running.registry.push(web.image, "c1".ljust(40, "0"), labels=said)
+    _adopt(running, cluster)
+    [word] = running.history.migrations("web", "dev")
+    assert (word.version, word.settled, word.asked_by) == (7, True, "dana")
+    _adopt(running, cluster)
+    assert len(running.history.migrations("web", "dev")) == 1
+
+
+def test_what_an_adopted_image_says_of_a_schema_is_on_record(
+    running: Platform, cluster: FakeCluster
+) -> None:
+    services = dict(running.catalog.services)
+    services["api"] = replace(services["api"], migrations=("web",))
+    running.catalog = replace(running.catalog, services=services)
+    image = running.catalog.services["api"].image
+    pushed = running.registry.digest_of(image, "c1000000")
+    assert pushed is not None
+    labels = {"ai.flowmaster.schema.web": "6-7"}
+    running.registry.images[image, pushed.digest] = replace(pushed, labels=labels)
+    _adopt(running, cluster)
+    assert str(running.history.deployments("api", "dev")[0].needs("web")) == "6-7"

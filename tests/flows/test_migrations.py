@@ -22,13 +22,18 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.errors import NotFound, NoWayBack, Refused, Unreachable
 from flowmaster_delivery.model.image import RegistryImage
-from flowmaster_delivery.model.migration import Direction, Migration, MigrationPhase
+from flowmaster_delivery.model.migration import (
+    Direction,
+    Migration,
+    MigrationPhase,
+    MigrationRecord,
+)
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Candidate
 from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import Ports
-from tests.builders import a_catalog, a_service
+from tests.builders import NOON, a_catalog, a_service
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_metrics import FakeMetrics
@@ -69,6 +74,12 @@ def a_migration(
     name = digest(f"m{after}")
     words = (("up", str(after)), ("down", str(after - 1)))
     return Migration("schema", name, after - 1, after, phase, reversible, *words)
+
+
+def a_record_of(
+    migration: Migration, outcome: Outcome, environment: str, direction: Direction = UP
+) -> MigrationRecord:
+    return MigrationRecord(migration, environment, direction, outcome, NOON, "sam", "r1")
 
 
 @dataclass

@@ -17,7 +17,15 @@ from flowmaster_delivery.model.catalog import (
     Kind,
     Service,
 )
-from flowmaster_delivery.model.facts import ApprovalFacts, CiFacts, GateFacts, TagFacts, Unread
+from flowmaster_delivery.model.facts import (
+    ApprovalFacts,
+    CiFacts,
+    GateFacts,
+    MigrationFacts,
+    SchemaFacts,
+    TagFacts,
+    Unread,
+)
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.image import RegistryImage
 from flowmaster_delivery.model.promotion import Candidate, GateCheck, GateState, Hold, Verdict
@@ -77,8 +85,12 @@ SOUND = GateFacts(
     tag=TagFacts(COMMIT, COMMIT, on_main=True, main_protected=True),
     signed=True,
     scan_passed=True,
-    migrations_understood=True,
+    migrations=MigrationFacts(),
 )
+
+
+UNSAID = MigrationFacts((SchemaFacts("schema", ()),))
+"""A service that works on a schema and does not say on which versions of it."""
 
 
 def ask(
@@ -329,7 +341,7 @@ def test_a_commit_that_no_protected_main_holds_closes(on_main: bool, protected: 
         (GateName.SIGNATURE, replace(SOUND, signed=False)),
         (GateName.SCAN, replace(SOUND, scan_passed=None)),
         (GateName.SCAN, replace(SOUND, scan_passed=False)),
-        (GateName.MIGRATIONS, replace(SOUND, migrations_understood=None)),
+        (GateName.MIGRATIONS, replace(SOUND, migrations=UNSAID)),
     ],
 )
 def test_absent_evidence_of_a_required_gate_is_unmet(name: GateName, facts: GateFacts) -> None:
@@ -346,7 +358,7 @@ FACTS_OF = {
     "tag": {GateName.TAG_UNMOVED, GateName.ON_MAIN},
     "signed": {GateName.SIGNATURE},
     "scan_passed": {GateName.SCAN},
-    "migrations_understood": {GateName.MIGRATIONS},
+    "migrations": {GateName.MIGRATIONS},
     "hotfix": set(),
     "overrides": set(),
 }
@@ -381,7 +393,7 @@ def test_whatever_is_closed_says_what_would_open_it(required: set[GateName]) -> 
         tag=TagFacts(None, None, on_main=False, main_protected=False),
         signed=False,
         scan_passed=None,
-        migrations_understood=None,
+        migrations=UNSAID,
     )
     verdict = ask(bad, production(gates=tuple(required)))
     assert {c.gate for c in verdict.unmet} == required - {GateName.FREEZE}

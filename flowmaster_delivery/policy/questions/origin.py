@@ -127,13 +127,3 @@ def scan(asked: Asked) -> Answer | Unread:
     if passed is None:
         return unmet("there is no scan result for this image", "scan it in the pipeline")
     return met("the scan passed") if passed else unmet("the scan failed", "mend what it found")
-
-
-def migrations(asked: Asked) -> Answer | Unread:
-    """It is known what the database migrations of this candidate do; not knowing is no yes."""
-    understood = asked.facts.migrations_understood
-    if isinstance(understood, Unread):
-        return understood
-    if understood:
-        return met("the migrations are understood")
-    return unmet("nothing is known about this candidate's migrations", "declare them")
