@@ -77,7 +77,7 @@ class _Again:
             tag=NOT_ON_RECORD,
             signed=NOT_ON_RECORD,
             scan_passed=NOT_ON_RECORD,
-            migrations_understood=NOT_ON_RECORD,
+            migrations=NOT_ON_RECORD,
             overrides=self._overrides(),
         )
 
