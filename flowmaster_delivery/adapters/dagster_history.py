@@ -160,14 +160,19 @@ class DagsterHistory:
                 break
         return tuple(sorted(found, key=lambda release: release.at, reverse=True))
 
-    def record(self, record: Record) -> None:
+    def record(self, record: Record, shown: str = "") -> None:
         key, partition = _place(record)
         materialized = isinstance(record, ImageRecord | Admission) or (
             isinstance(record, DeploymentRecord) and record.outcome is Outcome.SUCCESS
         )
         event = AssetMaterialization if materialized else AssetObservation
+        report = {"report": MetadataValue.md(shown)} if shown else {}
         self._instance.report_runless_asset_event(
-            event(asset_key=key, partition=partition, metadata=self.metadata_of(record))
+            event(
+                asset_key=key,
+                partition=partition,
+                metadata={**report, **self.metadata_of(record)},
+            )
         )
 
     def metadata_of(self, record: Record) -> dict[str, TextMetadataValue]:

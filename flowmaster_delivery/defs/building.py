@@ -76,7 +76,8 @@ def wave_of(catalog: Catalog) -> WaveOf:
     """Waves of a run's steps, from the dependencies of the services that it rolls out.
 
     All that is to be admitted is admitted before the first wave starts, so that nothing rolls out
-    while the log is busy with questions. A rollback has no waves: every service goes back at once.
+    while the log is busy with questions. A rollback goes the other way: what depends on others goes
+    back before them.
     """
     asked = {
         step_key(name, chapter) for name in catalog.services for chapter in ("image", "promotion")
@@ -89,10 +90,12 @@ def wave_of(catalog: Catalog) -> WaveOf:
 
     def of(run: DagsterRun, steps: frozenset[str]) -> Mapping[str, int]:
         chosen = {owners[step] for step in steps if step in owners}
-        if len(chosen) < 2 or form_of(run).get("rollback_to"):
+        if len(chosen) < 2:
             return {}
         services = catalog.services
         order = waves((services[name] for name in sorted(chosen)), services)
+        if form_of(run).get("rollback_to"):
+            order = tuple(reversed(order))
         index = {name: number for number, wave in enumerate(order) for name in wave}
         rolling = {step: index[owners[step]] for step in steps if step in owners}
         return {**rolling, **dict.fromkeys(steps & asked, ADMISSION)}

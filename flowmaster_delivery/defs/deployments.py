@@ -4,8 +4,7 @@ The gate is asked again here, since a run may select only this asset. Failed tri
 observations: a failed rollout leaves the old version serving, and its materialization standing.
 """
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dagster import (
     AssetExecutionContext,
@@ -14,7 +13,9 @@ from dagster import (
     AssetsDefinition,
     DataVersion,
     Failure,
+    MarkdownMetadataValue,
     MaterializeResult,
+    MetadataValue,
     multi_asset,
 )
 
@@ -29,13 +30,19 @@ from flowmaster_delivery.defs.shapes import (
     spec,
     step_key,
 )
+from flowmaster_delivery.defs.working import cancelled, work_of
+from flowmaster_delivery.flows.cases import after_deployment
 from flowmaster_delivery.flows.entry import admitted_candidate, may_ask, reason_on_record
-from flowmaster_delivery.flows.rollback import roll_back
+from flowmaster_delivery.flows.incidents import Work
+from flowmaster_delivery.flows.people import by_person
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.taking_back import carried_out, close
 from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
+from flowmaster_delivery.model.incident import Incident
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord
+from flowmaster_delivery.policy.incident_report import report, title
 
 DESCRIPTION = """Brings the admitted image to the cluster by digest, wave by wave, and waits until
 all of it runs. With `rollback_to` in the form: back to what ran before."""
@@ -58,37 +65,62 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
     def deployment(context: AssetExecutionContext) -> Iterator[Result]:
         form: Form = context.resources.form
         delivery: Delivery = context.resources.delivery
-        _stop_after_a_failed_wave(context, step)
+        if not form.rollback_to:  # a service that cannot go back keeps no other from it
+            _stop_after_a_failed_wave(context, step)
+        work = work_of(context, delivery, form.reason)
+        incident = None
         with in_our_words(context):
             environment = catalog.environment(context.partition_key)
             may_ask(delivery.asker(context.run), environment, delivery.recent())
             if form.rollback_to:
-                record = _roll_back(context, service, environment, form, delivery)
+                incident = by_person(service, environment, form.wish, work)
+                record = carried_out(incident, work)
             else:
                 record = _roll_out(context, service, environment, form, delivery)
         metadata = {
             **described(_facts(catalog, service, record, delivery)),
+            **_reported(incident),
             **record_metadata(delivery, record),
         }
-        told = deployed(record, environment)
-        if told:
-            delivery.ports.notifier.tell(told)
         key = AssetKey([service.name, "deployment"])
-        if record.outcome is not Outcome.SUCCESS:
+        if record.outcome is Outcome.SUCCESS:
+            yield MaterializeResult(
+                asset_key=key, metadata=metadata, data_version=DataVersion(record.digest)
+            )
+        else:
             yield AssetObservation(key, partition=environment.name, metadata=metadata)
-            raise _unsuccessful(context, record)
-        yield MaterializeResult(
-            asset_key=key, metadata=metadata, data_version=DataVersion(record.digest)
-        )
+        with in_our_words(context):
+            followed = _follow(record, incident, environment, work)
+        if record.outcome is not Outcome.SUCCESS:
+            raise _unsuccessful(context, record, followed)
 
     return deployment
 
 
-def _unsuccessful(context: AssetExecutionContext, record: DeploymentRecord) -> Exception:
+def _follow(
+    record: DeploymentRecord, incident: Incident | None, environment: Environment, work: Work
+) -> tuple[Incident, ...]:
+    """What follows once it is on record: the end of a rollback, or one that the rules ask for."""
+    if incident is not None:
+        return (close(incident, record, work),)
+    told = deployed(record, environment)
+    if told:
+        work.ports.notifier.tell(told)
+    return after_deployment(record, work)
+
+
+def _reported(incident: Incident | None) -> dict[str, MarkdownMetadataValue]:
+    return {"report": MetadataValue.md(report(incident))} if incident else {}
+
+
+def _unsuccessful(
+    context: AssetExecutionContext, record: DeploymentRecord, followed: Iterable[Incident]
+) -> Exception:
     """A failure stands. An error says nothing of the image: the cluster is asked again."""
     if record.outcome is Outcome.ERROR:
         return again_or_failure(context, record.message)
-    return Failure(record.message, allow_retries=False)
+    what = (f"{title(incident)} (incident {incident.id})" for incident in followed)
+    return Failure("; ".join([record.message, *what]), allow_retries=False)
 
 
 def _stop_after_a_failed_wave(context: AssetExecutionContext, step: str) -> None:
@@ -117,34 +149,8 @@ def _roll_out(
         reason=reason_on_record(form.reason, admission),
         now=delivery.now,
         on_progress=ProgressLog(context),
-        cancelled=_cancelled(context).is_set,
+        cancelled=cancelled(context).is_set,
     )
-
-
-def _roll_back(
-    context: AssetExecutionContext,
-    service: Service,
-    environment: Environment,
-    form: Form,
-    delivery: Delivery,
-) -> DeploymentRecord:
-    return roll_back(
-        service,
-        environment,
-        form.rollback_to,
-        delivery.catalog,
-        delivery.ports,
-        run_id=context.run.run_id,
-        asked_by=delivery.asker(context.run).name,
-        reason=form.reason,
-        now=delivery.now,
-        on_progress=ProgressLog(context),
-        cancelled=_cancelled(context).is_set,
-    )
-
-
-def _cancelled(context: AssetExecutionContext) -> threading.Event:
-    return state_of(context.run.run_id).cancelled
 
 
 def _facts(

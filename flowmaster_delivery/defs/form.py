@@ -3,7 +3,10 @@
 from dagster import ConfigurableResource
 from pydantic import Field
 
+from flowmaster_delivery.flows.people import Wish
 from flowmaster_delivery.flows.source import Wanted
+from flowmaster_delivery.model.errors import Malformed
+from flowmaster_delivery.model.rollback import RollbackMethod
 
 
 class Form(ConfigurableResource):  # type: ignore[type-arg]  # its type parameter is of no use here
@@ -25,6 +28,22 @@ class Form(ConfigurableResource):  # type: ignore[type-arg]  # its type paramete
         "", description="Roll back: 'previous' or a version. Asks neither gates nor registry."
     )
 
+    method: str = Field(
+        "",
+        description="How far a rollback reaches: 'revision' leaves the schema alone, 'migration' "
+        "takes it back; as little as possible where empty.",
+    )
+    incident: str = Field("", description="The incident that the rollback carries out, by its id.")
+
     @property
     def wanted(self) -> Wanted:
         return Wanted(self.repository, self.commit, self.ref, self.version)
+
+    @property
+    def wish(self) -> Wish:
+        """What a rollback shall do. Raise Malformed where there is no such method."""
+        known = [method.value for method in RollbackMethod]
+        if self.method and self.method not in known:
+            raise Malformed(f"there is no rollback method {self.method!r}: {', '.join(known)}")
+        method = RollbackMethod(self.method) if self.method else None
+        return Wish(self.rollback_to, method, self.incident)

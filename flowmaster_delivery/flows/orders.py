@@ -7,10 +7,12 @@ commit, a promotion run. The same occasion is launched once, whoever notices it 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.model.catalog import Environment
+from flowmaster_delivery.model.incident import Incident
+from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.ports import RunOrder
 
 ADMISSION = ("image", "promotion")
@@ -83,18 +85,34 @@ def shipping(
 
 
 def rollback(
-    environment: Environment, services: Iterable[str], to: str, *, reason: str
+    environment: Environment,
+    services: Iterable[str],
+    to: str,
+    *,
+    reason: str,
+    method: RollbackMethod | None = None,
 ) -> RunOrder:
     """Back to a version or to the previous verified image."""
-    assets = tuple((service, chapter) for service in services for chapter in DELIVERY)
     occasion = f"rollback:{environment.name}:{to}#{uuid.uuid4().hex[:8]}"
-    return RunOrder(
-        environment=environment.name,
-        assets=assets,
-        occasion=occasion,
-        form={"rollback_to": to, "reason": reason},
-        tags={OCCASION: occasion, ENVIRONMENT: environment.name, PURPOSE: "rollback"},
-    )
+    form = {"rollback_to": to, "reason": reason}
+    if method:
+        form["method"] = method.value
+    return _rollback_order(environment.name, services, occasion, form)
+
+
+def incident_rollback(incident: Incident, *, reason: str) -> RunOrder:
+    """What a person approved: launched once, however many approve."""
+    form = {"rollback_to": "previous", "reason": reason, "incident": incident.id}
+    occasion = f"incident:{incident.id}@{incident.updated_at:%Y%m%dT%H%M%S}"
+    return _rollback_order(incident.environment, incident.services, occasion, form)
+
+
+def _rollback_order(
+    environment: str, services: Iterable[str], occasion: str, form: Mapping[str, object]
+) -> RunOrder:
+    assets = tuple((service, chapter) for service in services for chapter in DELIVERY)
+    tags = {OCCASION: occasion, ENVIRONMENT: environment, PURPOSE: "rollback"}
+    return RunOrder(environment, assets, occasion, form, tags)
 
 
 def _occasion(source: Source) -> str:

@@ -1,25 +1,25 @@
 """Rollback: back to what was verified before, or to a version that a person names.
 
-Asks neither registry nor GitLab nor soak: the way back must be open when those are not.
+Asks neither registry nor GitLab nor soak: the way back must be open when those are not. Intent and
+hold are put on record before (`flows.taking_back`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from flowmaster_delivery.flows import holds
+from flowmaster_delivery.flows import migrations
 from flowmaster_delivery.flows.changing import bring
-from flowmaster_delivery.flows.goal import Asked, Clock, Pace
+from flowmaster_delivery.flows.goal import Asked, Pace
 from flowmaster_delivery.flows.rollout import completed, deployment_goal, drafted
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
-    Progress,
 )
 from flowmaster_delivery.policy.rollback import verified_before
 from flowmaster_delivery.ports import History, Ports
@@ -55,36 +55,66 @@ def target(
     raise UnknownName(f"version of {service.name} deployed in {environment.name}", version, known)
 
 
+def verified(
+    service: str,
+    environment: str,
+    records: tuple[DeploymentRecord, ...],
+    history: History,
+    leaving: str | None = None,
+) -> DeploymentRecord | None:
+    """The last verified image other than `leaving`; None where there is no way back by itself."""
+    seen = history.observations(service, environment, limit=OBSERVATIONS)
+    healthy = {o.digest for o in seen if o.state is HealthState.HEALTHY and o.digest}
+    known_since = seen[-1].at if len(seen) == OBSERVATIONS else None
+    verifications = history.verifications(service, environment, limit=LOOKED_BACK)
+    return verified_before(records, verifications, healthy, known_since, leaving)
+
+
 def roll_back(
+    back: DeploymentRecord,
     service: Service,
     environment: Environment,
-    to: str,
     catalog: Catalog,
     ports: Ports,
     *,
-    run_id: str,
-    asked_by: str,
-    reason: str,
-    now: Clock,
-    on_progress: Callable[[Progress], None],
-    cancelled: Callable[[], bool],
+    asked: Asked,
+    pace: Pace,
+    preempt: bool = True,
+    method: RollbackMethod | None = None,
+    reverting: frozenset[str] = frozenset(),
 ) -> DeploymentRecord:
-    """Take over from whatever changes the service, bring back the target, and hold the service.
+    """Take over from whatever changes the service and bring the image back; what came of it.
 
-    The hold stands before the cluster is touched: a rollback that is killed halfway must not be
-    undone by the next automatic rollout.
+    The schema goes as far as `method` says, as little as possible where None; `reverting` are
+    services that go back with it. Raise Refused where there is no way back, NoWayBack where the
+    schema closes it, and what the cluster raises before anything is written. With `preempt` false
+    somebody who is at it is not disturbed.
     """
+    check_kind(service)
+    draft = drafted(Method.ROLLBACK, back, back.digest, asked, pace.now())
+    reach = None if method is RollbackMethod.RELEASE else method
+    plans = migrations.planned_back(
+        service, back, reach, environment, catalog, ports, reverting=reverting
+    )
+    stopped = migrations.before(plans, environment, catalog, ports, asked, pace)
+    if stopped is not None:
+        return completed(draft, replace(stopped, changed=False), pace)
+    goal = deployment_goal(draft, service, environment, catalog, preempt=preempt)
+    done = bring(goal, ports.cluster(environment), asked.run_id, pace)
+    if done.outcome is Outcome.SUCCESS:
+        late = migrations.after(plans, service, back, environment, catalog, ports, asked, pace)
+        if late is not None:  # the image is back all the same
+            done = replace(done, message=f"{done.message}; {late.message}")
+    return completed(draft, done, pace)
+
+
+def check_kind(service: Service) -> None:
+    """Raise Refused where nothing can be brought back by itself."""
     if service.kind is not Kind.DEPLOYMENT:
         raise Refused(
             f"{service.name} is of kind {service.kind}, which has no way back by itself; "
             "ship a version that mends it"
         )
-    back = target(service, environment, to, ports.history)
-    pace = Pace(now, on_progress, cancelled)
-    draft = drafted(Method.ROLLBACK, back, back.digest, Asked(run_id, asked_by, reason), now())
-    _hold(draft, service, environment, ports.history)
-    goal = deployment_goal(draft, service, environment, catalog, preempt=True)
-    return completed(draft, bring(goal, ports.cluster(environment), run_id, pace), pace)
 
 
 def _previous(
@@ -93,30 +123,10 @@ def _previous(
     records: tuple[DeploymentRecord, ...],
     history: History,
 ) -> DeploymentRecord:
-    seen = history.observations(service.name, environment.name, limit=OBSERVATIONS)
-    healthy = {o.digest for o in seen if o.state is HealthState.HEALTHY and o.digest}
-    known_since = seen[-1].at if len(seen) == OBSERVATIONS else None
-    verifications = history.verifications(service.name, environment.name, limit=LOOKED_BACK)
-    found = verified_before(records, verifications, healthy, known_since)
+    found = verified(service.name, environment.name, records, history)
     if found is None:
         raise NotFound(
             f"{service.name} has no verified earlier image in {environment.name}; name a version "
             "(--to vX.Y.Z), or ship one that mends it"
         )
     return found
-
-
-def _hold(
-    draft: DeploymentRecord, service: Service, environment: Environment, history: History
-) -> None:
-    """Once per rollback, however often its run is repeated."""
-    what = draft.version or draft.digest[:19]
-    why = f"rolled back to {what}" + (f": {draft.reason}" if draft.reason else "")
-    standing = holds.active(history, environment.name)
-    same = [
-        h
-        for h in standing
-        if (h.service, h.author, h.reason) == (service.name, draft.asked_by, why)
-    ]
-    if not same:
-        holds.place(service, environment, draft.asked_by, why, history, draft.started_at)

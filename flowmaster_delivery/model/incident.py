@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flowmaster_delivery.model.analysis import Judgement
-from flowmaster_delivery.model.rollback import Action, Trigger
+from flowmaster_delivery.model.rollback import Action, RollbackMethod, Trigger
 from flowmaster_delivery.model.source import Commit
 
 
@@ -52,6 +52,8 @@ class Incident:
     """What spoke against it, in one sentence."""
     why: str = ""
     """Why this was decided and not more: the rule."""
+    method: RollbackMethod | None = None
+    """As the person said who asked for it; None takes back as little as possible."""
     from_digest: str | None = None
     from_version: str | None = None
     from_commit: str = ""

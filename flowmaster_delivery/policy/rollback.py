@@ -77,7 +77,7 @@ def verified_before(
     `known_since` (None: since ever), or if it ended before that: nobody rolled it back.
     """
     newest_first = tuple(records)
-    bad = rolled_back_from(newest_first) | {leaving or _tried_last(newest_first)}
+    bad = rolled_back_from(newest_first) | {leaving or what_runs(newest_first)}
     verdicts = _verdicts(verifications)
     adopted = {r.digest for r in newest_first if r.method is Method.ADOPTION}
     for record in newest_first:
@@ -103,6 +103,20 @@ def rolled_back_from(newest_first: Iterable[DeploymentRecord]) -> frozenset[str]
         if record.outcome is Outcome.SUCCESS:
             bad.discard(record.digest)
     return frozenset(bad)
+
+
+def what_runs(newest_first: Iterable[DeploymentRecord]) -> str | None:
+    """What was brought to the service last, as far as the record knows.
+
+    A canary that failed never touched it; of a change without an answer nothing is known.
+    """
+    touched = (
+        record
+        for record in newest_first
+        if record.outcome is Outcome.SUCCESS
+        or (record.changed and record.outcome is not Outcome.ERROR)
+    )
+    return next((record.digest for record in touched), None)
 
 
 def what_brought(
@@ -237,12 +251,6 @@ def _last_by_itself(case: Case, past: Past) -> Incident | None:
 
 def _last_rollout(records: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
     return next((r for r in records if r.method is Method.ROLLOUT and r.changed), None)
-
-
-def _tried_last(newest_first: Iterable[DeploymentRecord]) -> str | None:
-    """What was brought to the service last; a canary that failed never touched it."""
-    touched = (r for r in newest_first if r.changed or r.outcome is Outcome.SUCCESS)
-    return next((record.digest for record in touched), None)
 
 
 def _same_release(one: DeploymentRecord, other: DeploymentRecord) -> bool:

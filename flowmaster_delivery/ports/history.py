@@ -80,5 +80,8 @@ class History(Protocol):
     def incidents(self, environment: str, limit: int = 200) -> tuple[Incident, ...]:
         """The last state of each of the newest incidents, newest first."""
 
-    def record(self, record: Record) -> None:
-        """Write one record outside of a run (inside, the asset materializes it)."""
+    def record(self, record: Record, shown: str = "") -> None:
+        """Write one record outside of a run (inside, the asset materializes it).
+
+        `shown` is Markdown that people see beside it.
+        """

@@ -14,9 +14,12 @@ import pytest
 from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import AlreadyThere, Api
+from flowmaster_delivery.flows.goal import Asked, Pace
 from flowmaster_delivery.flows.health import look_at
-from flowmaster_delivery.flows.rollback import roll_back
+from flowmaster_delivery.flows.incidents import Work
+from flowmaster_delivery.flows.people import Wish, by_person
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.taking_back import carried_out, close
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, RefKind, RefRule, Service
 from flowmaster_delivery.model.errors import Denied, NotFound, Permanent, Refused, Superseded
 from flowmaster_delivery.model.health import HealthObservation, HealthState
@@ -104,20 +107,12 @@ class World:
         return record
 
     def roll_back(self, service: Service, to: str = "previous") -> DeploymentRecord:
-        record = roll_back(
-            service,
-            self.environment,
-            to,
-            self.catalog,
-            self.ports,
-            run_id="run-back",
-            asked_by="jane",
-            reason="it is broken",
-            now=clock,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
-        )
+        asked = Asked("run-back", "jane", "it is broken")
+        work = Work(self.catalog, self.ports, asked, Pace(clock), aside=lambda call: call())
+        incident = by_person(service, self.environment, Wish(to), work)
+        record = carried_out(incident, work)
         self.history.record(record)
+        close(incident, record, work)
         return record
 
     def seen_healthy(self, service: Service, digest: str) -> None:

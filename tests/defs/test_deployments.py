@@ -8,15 +8,19 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from flowmaster_delivery.model.catalog import FreezeWindow, GateName, Service
+from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.health import HealthState, ProbeResult
+from flowmaster_delivery.model.incident import IncidentState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Hold
+from flowmaster_delivery.model.rollback import Action, RollbackRule, Trigger, TriggerRule
 from flowmaster_delivery.model.rollout import (
     Method,
     PodProblem,
 )
+from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.settings import Settings
-from tests.defs.lab import Lab
+from tests.defs.lab import Lab, Ran
 from tests.fakes.fake_cluster import FakeCluster
 from tests.flows.conftest import NOW, Platform
 
@@ -112,18 +116,75 @@ def test_what_was_not_admitted_is_not_shipped_in_its_place(lab: DevLab) -> None:
     assert "dddddddd was not admitted for api in dev" in ran.words
 
 
-def test_a_rollout_that_fails_shows_the_pods_reason_and_leaves_what_stands(lab: DevLab) -> None:
-    head = lab.push("api")
-    reference = lab.platform.catalog.reference(lab.service("api"), lab.built("api", head))
+def failed_rollout(lab: DevLab, *services: str) -> Ran:
+    """A push whose new pods of the first service never come to run."""
+    head = lab.push(*services)
+    reference = lab.platform.catalog.reference(
+        lab.service(services[0]), lab.built(services[0], head)
+    )
     lab.dev.problems[reference] = PodProblem("api-new", "api", "InvalidImageName", "no such name")
-    ran = lab.run("dev", ("api",), ship=True)
+    return lab.run("dev", services, ship=True)
+
+
+def test_a_rollout_that_fails_shows_the_pods_reason_and_goes_back(lab: DevLab) -> None:
+    first = lab.digest("api")
+    ran = failed_rollout(lab, "api")
     assert ran.status == "FAILURE"
     assert "no such name" in ran.words
+    assert "api in dev was rolled back (incident " in ran.words
     assert ran.materialized == {"api/image", "api/promotion"}
+    back, failed, _ = lab.platform.history.deployments("api", "dev")
+    assert (failed.outcome, back.outcome, back.method) == (
+        Outcome.FAILURE,
+        Outcome.SUCCESS,
+        Method.ROLLBACK,
+    )
+    assert (back.digest, back.asked_by, lab.digest("api")) == (first, "flowmaster", first)
+    (incident,) = lab.platform.history.incidents("dev")
+    assert (incident.trigger, incident.state) == (Trigger.ROLLOUT, IncidentState.ROLLED_BACK)
+    assert incident.run_id == ran.run.run_id
+
+
+def test_dev_quarantines_the_bad_source_and_goes_on_with_the_next(lab: DevLab) -> None:
+    failed_rollout(lab, "api")
+    again = lab.run("dev", ("api",), ship=True)
+    assert again.failed_checks("api") == {"hold": "ERROR"}
+    lab.platform.forge.push("platform", "develop", "c3", {"services/api": "api-3"})
+    lab.platform.build(lab.platform.forge.branches["platform"]["develop"], "api")
+    ran = lab.run("dev", ("api",), ship=True)
+    assert ran.status == "SUCCESS", ran.words
+
+
+def test_every_incident_and_rollback_shows_its_report(lab: DevLab) -> None:
+    failed_rollout(lab, "api")
+    shown = [
+        event.asset_observation.metadata["report"].value
+        for event in lab.instance.fetch_observations(AssetKey(["incidents"]), limit=10).records
+        if event.asset_observation
+    ]
+    assert str(shown[0]).startswith("# Incident ")
+    assert "api in dev was rolled back" in str(shown[0])
+    key = AssetKey(["api", "deployment"])
+    (last, *_) = lab.instance.fetch_materializations(key, limit=1).records
+    assert last.asset_materialization is not None
+    assert "report" in last.asset_materialization.metadata
+
+
+def test_a_failed_rollout_stays_as_it_is_where_policy_only_tells(
+    memory: DagsterInstance, settings: Settings
+) -> None:
+    platform = Platform()
+    rule = RollbackRule(triggers=(TriggerRule(Trigger.ROLLOUT, Action.NEVER),))
+    environments = dict(platform.catalog.environments)
+    environments["dev"] = replace(environments["dev"], safeguards=Safeguards(rollback=rule))
+    platform.catalog = replace(platform.catalog, environments=environments)
+    lab = started(memory, settings, platform)
+    failed_rollout(lab, "api")
     failed, before = lab.platform.history.deployments("api", "dev")[:2]
     assert (failed.outcome, before.outcome) == (Outcome.FAILURE, Outcome.SUCCESS)
-    key = AssetKey(["api", "deployment"])
-    assert len(lab.instance.fetch_materializations(key, limit=10).records) == 3
+    assert lab.platform.history.holds() == ()
+    (incident,) = lab.platform.history.incidents("dev")
+    assert incident.state is IncidentState.LEFT
 
 
 def test_a_service_that_is_not_on_the_cluster_says_so(lab: DevLab) -> None:
@@ -199,14 +260,13 @@ def test_a_rollback_goes_to_what_was_verified_before_and_leaves_a_hold(lab: DevL
     assert "it is slow" in hold.reason
 
 
-def test_a_rollback_asks_neither_registry_nor_gitlab(lab: DevLab) -> None:
+def test_a_rollback_waits_for_neither_registry_nor_gitlab(lab: DevLab) -> None:
     lab.push("api")
     lab.run("dev", ("api",), ship=True)
-    lab.platform.forge.calls.clear()
+    lab.platform.forge.broken["platform"] = Unreachable("gone")
     lab.platform.registry.images.clear()
     ran = lab.run("dev", ("api",), CLUSTER, rollback_to="previous", reason="it is slow")
     assert ran.status == "SUCCESS", ran.words
-    assert lab.platform.forge.calls == []
 
 
 def test_a_freeze_keeps_no_rollback_back(lab: DevLab) -> None:

@@ -110,6 +110,10 @@ class FakeCluster:
     def revive(self) -> None:
         self.kill_at, self._dead = None, False
 
+    def call(self, name: str, effect: Callable[[], T]) -> T:
+        """A step of the process that is none of the cluster's: it may be killed there, too."""
+        return self._call(name, effect)
+
     # The port
 
     def workload(self, service: Service) -> Workload:

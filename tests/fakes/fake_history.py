@@ -19,9 +19,13 @@ from flowmaster_delivery.ports import Record
 @dataclass
 class FakeHistory:
     records: list[Record] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """Markdown that was shown beside a record."""
 
-    def record(self, record: Record) -> None:
+    def record(self, record: Record, shown: str = "") -> None:
         self.records.append(record)
+        if shown:
+            self.shown.append(shown)
 
     def images(self, service: str, environment: str, limit: int = 50) -> tuple[ImageRecord, ...]:
         found = [

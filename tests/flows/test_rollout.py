@@ -7,9 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from flowmaster_delivery.flows.goal import Asked, Pace
+from flowmaster_delivery.flows.incidents import Work
 from flowmaster_delivery.flows.jobs import job_name
-from flowmaster_delivery.flows.rollback import roll_back, target
+from flowmaster_delivery.flows.people import Wish, by_person
+from flowmaster_delivery.flows.rollback import target
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.taking_back import carried_out, close
 from flowmaster_delivery.model.catalog import (
     Catalog,
     Environment,
@@ -108,20 +112,18 @@ class World:
         return record
 
     def back(self, service: Service = API, to: str = "previous") -> DeploymentRecord:
-        record = roll_back(
-            service,
-            DEV,
-            to,
+        time = self.cluster.time
+        work = Work(
             CATALOG,
             self.ports,
-            run_id="run-back",
-            asked_by="joe",
-            reason="it is broken",
-            now=self.cluster.time.now,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
+            Asked("run-back", "joe", "it is broken"),
+            Pace(time.now, monotonic=time.monotonic, sleep=time.sleep),
+            aside=lambda call: call(),
         )
+        incident = by_person(service, DEV, Wish(to), work)
+        record = carried_out(incident, work)
         self.history.record(record)
+        close(incident, record, work)
         return record
 
     def healthy(self, digest: str) -> None:
@@ -244,11 +246,10 @@ def test_back_again_goes_further_back_and_not_forth(shipped: World) -> None:
         shipped.back()
 
 
-def test_back_asks_neither_forge_nor_registry(shipped: World) -> None:
+def test_back_waits_for_neither_forge_nor_registry(shipped: World) -> None:
     shipped.forge.broken["platform"] = Unreachable("gone")
-    before = len(shipped.forge.calls)
     assert shipped.back().outcome is Outcome.SUCCESS
-    assert len(shipped.forge.calls) == before
+    assert shipped.cluster.deployments["api"].images["api"].endswith(B)
 
 
 @pytest.mark.parametrize("to", ["v1.0.0", "platform@v1.0.0"])
@@ -279,10 +280,17 @@ def test_a_version_that_failed_here_is_no_way_back(shipped: World) -> None:
     assert shipped.back().digest == C
 
 
-def test_a_repeated_rollback_run_places_one_hold(shipped: World) -> None:
-    shipped.back(to="v1.1.0")
-    assert shipped.back(to="v1.1.0").changed is False
+def test_a_rollback_run_that_is_killed_and_repeated_places_one_hold(shipped: World) -> None:
+    shipped.cluster.kill_at = len(shipped.cluster.calls) + 3
+    with pytest.raises(Killed):
+        shipped.back(to="v1.1.0")
+    shipped.cluster.revive()
+    assert shipped.back(to="v1.1.0").digest == B
     assert len(shipped.history.holds()) == 1
+
+
+def test_back_to_what_runs_already_touches_nothing(shipped: World) -> None:
+    assert shipped.back(to="v1.2.0").changed is False
 
 
 def test_the_hold_stands_before_the_cluster_is_touched(shipped: World) -> None:
