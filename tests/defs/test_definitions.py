@@ -103,7 +103,7 @@ def a_run(**form: object) -> DagsterRun:
     return DagsterRun("__ASSET_JOB", make_new_run_id(), run_config=config)
 
 
-def test_waves_follow_dependencies_and_rollbacks_have_none() -> None:
+def test_waves_follow_dependencies_and_those_of_a_rollback_go_the_other_way() -> None:
     services = [a_service("api", depends_on=("auth",)), a_service("auth"), a_service("web")]
     waves = wave_of(a_catalog(services=services))
     steps = frozenset(
@@ -116,4 +116,9 @@ def test_waves_follow_dependencies_and_rollbacks_have_none() -> None:
         "api__deployment": 1,
         "api__health": 1,
     }
-    assert waves(a_run(rollback_to="previous"), steps) == {}
+    assert waves(a_run(rollback_to="previous"), steps - {"api__promotion"}) == {
+        "api__deployment": 0,
+        "api__health": 0,
+        "auth__deployment": 1,
+        "auth__health": 1,
+    }

@@ -89,7 +89,7 @@ def test_samples_go_to_the_service_whose_pods_they_are_and_strangers_to_nobody()
     assert own == {"api": ["api-11-x"], "canary": ["api-canary-33-x"], "db": ["db-0"], "web": []}
 
 
-COUNTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=12)
+COUNTS = st.lists(st.just(0.0) | st.floats(1e-6, 1e6), min_size=1, max_size=12)
 
 
 def cumulative(counts: list[float]) -> dict[float, float]:
