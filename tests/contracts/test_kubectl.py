@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flowmaster_delivery.sandbox.orders import PodBehaviour
-from tests.sandbox.kubernetes.lab import deployment
+from tests.sandbox.kubernetes.lab import deployment, job
 from tests.sandbox.kubernetes.live import Live, served
 
 
@@ -236,3 +236,30 @@ def test_server_side_apply_is_said_not_to_be_there(kubectl: Kubectl) -> None:
     refused = kubectl.run("apply", "--server-side", "-f", "-", stdin=json.dumps(deployment("ssa")))
     assert refused.returncode != 0
     assert "Server-side apply not available" in refused.stderr
+
+
+def test_a_jobs_last_words_are_in_its_log(kubectl: Kubectl, live: Live) -> None:
+    image = "shop/migrate:words"
+    live.behaviours.set_pod(PodBehaviour("crash", 0.1, "column exists already"), image=image)
+    body = job("words", backoffLimit=0)
+    body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    assert until(lambda: bool(kubectl.json("get", "job", "words")["status"].get("failed")))
+    assert "column exists already" in kubectl("logs", "job/words")
+
+
+def test_an_http_route_is_made_read_and_changed(kubectl: Kubectl) -> None:
+    rule = {"backendRefs": [{"name": "web", "port": 80}]}
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "shop"},
+        "spec": {"rules": [rule]},
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(route))
+    assert "shop" in kubectl("get", "httproutes")
+    patch = {"spec": {"rules": [{"backendRefs": [{"name": "api", "port": 80}]}]}}
+    kubectl("patch", "httproute", "shop", "--type=merge", "-p", json.dumps(patch))
+    assert kubectl.json("get", "httproute", "shop")["spec"] == patch["spec"]
+    refused = kubectl.run("patch", "httproute", "shop", "--type=strategic", "-p", "{}")
+    assert "strategic-merge-patch+json is not supported by gateway" in refused.stderr
