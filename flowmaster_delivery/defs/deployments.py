@@ -19,6 +19,7 @@ from dagster import (
     multi_asset,
 )
 
+from flowmaster_delivery.defs.canaries import judgement_table, ordered
 from flowmaster_delivery.defs.executor import state_of
 from flowmaster_delivery.defs.form import Form
 from flowmaster_delivery.defs.recording import ProgressLog, record_metadata
@@ -32,7 +33,12 @@ from flowmaster_delivery.defs.shapes import (
 )
 from flowmaster_delivery.defs.working import cancelled, work_of
 from flowmaster_delivery.flows.cases import after_deployment
-from flowmaster_delivery.flows.entry import admitted_candidate, may_ask, reason_on_record
+from flowmaster_delivery.flows.entry import (
+    admitted_candidate,
+    may_ask,
+    reason_on_record,
+    why_not_any_more,
+)
 from flowmaster_delivery.flows.incidents import Work
 from flowmaster_delivery.flows.people import by_person
 from flowmaster_delivery.flows.rollout import roll_out
@@ -45,7 +51,8 @@ from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.policy.incident_report import report, title
 
 DESCRIPTION = """Brings the admitted image to the cluster by digest, wave by wave, and waits until
-all of it runs. With `rollback_to` in the form: back to what ran before."""
+all of it runs; by canary where the environment asks for one. With `rollback_to` in the form: back
+to what ran before. With `canary`: an order to the canary that runs, and nothing else."""
 
 Result = AssetObservation | MaterializeResult[None]
 
@@ -72,6 +79,9 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         with in_our_words(context):
             environment = catalog.environment(context.partition_key)
             may_ask(delivery.asker(context.run), environment, delivery.recent())
+            if form.canary:
+                yield ordered(context, service, environment, form, delivery)
+                return
             if form.rollback_to:
                 incident = by_person(service, environment, form.wish, work)
                 record = carried_out(incident, work)
@@ -80,6 +90,7 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         metadata = {
             **described(_facts(catalog, service, record, delivery)),
             **_reported(incident),
+            **judgement_table(record.judgements),
             **record_metadata(delivery, record),
         }
         key = AssetKey([service.name, "deployment"])
@@ -146,6 +157,7 @@ def _roll_out(
         delivery.ports,
         run_id=context.run.run_id,
         asked_by=delivery.asker(context.run).name,
+        still_admitted=lambda: why_not_any_more(candidate, delivery.recent(), delivery.now()),
         reason=reason_on_record(form.reason, admission),
         now=delivery.now,
         on_progress=ProgressLog(context),

@@ -27,6 +27,11 @@ class Form(ConfigurableResource):  # type: ignore[type-arg]  # its type paramete
     rollback_to: str = Field(
         "", description="Roll back: 'previous' or a version. Asks neither gates nor registry."
     )
+    canary: str = Field(
+        "",
+        description="Order to the canary that runs: pause, resume, promote or abort. Needs a "
+        "reason, touches nothing by itself, and waits for no other run.",
+    )
 
     method: str = Field(
         "",

@@ -47,6 +47,7 @@ def submission_of(run: DagsterRun, order: int, services: Iterable[str]) -> Submi
         repository=tags.get(REPOSITORY, ""),
         ref=tags.get(REF, ""),
         commit=tags.get(COMMIT, ""),
+        canary=bool(form.get("canary")),
     )
 
 

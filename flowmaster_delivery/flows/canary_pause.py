@@ -30,9 +30,10 @@ CANCELED = Decision(Move.END, "canceled while its canary ran; nothing was promot
 class Pause:
     """`stable` is the service as it was when the canary was taken on."""
 
-    def __init__(self, state: Standing, stable: Workload, clock: Steady) -> None:
-        self._state, self._stable, self._clock = state, stable, clock
+    def __init__(self, state: Standing, stable: Workload) -> None:
+        self._state, self._stable = state, stable
         self._trial, self._grip, self._pace = state.trial, state.grip, state.trial.pace
+        self._clock = Steady.of(self._pace)
         self._before = state.found
         self._grace = Grace(self._pace)
         self._judged: Look | None = None
@@ -40,6 +41,7 @@ class Pause:
         self._blind_since: float | None = None
         self._renewed = self._pace.monotonic()
         self._said = ""
+        self._told: tuple[Look | None, str] = (None, "")
 
     def run(self) -> Decision:
         """What ends the step. Raise Superseded where somebody has taken over, NotFound where the
@@ -125,7 +127,9 @@ class Pause:
             decision = decide(state.canary, rule, self._judged, orders, now, unready=unready)
         ready = sum(pod.ready for pod in pods if not pod.terminating)
         of = share(state.canary, state.step, ready, stable.available)
-        self._tell(standing(state.canary, rule, of, decision.words, now))
+        if (self._judged, decision.words) != self._told:  # time alone is no news
+            self._told = self._judged, decision.words
+            self._tell(standing(state.canary, rule, of, decision.words, now))
         return decision
 
     def _orders(self) -> tuple[CanaryOrder, ...]:

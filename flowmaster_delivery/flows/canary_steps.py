@@ -14,7 +14,7 @@ from flowmaster_delivery.flows.canary_removal import remove, silence, take_away
 from flowmaster_delivery.flows.changing import bring_under
 from flowmaster_delivery.flows.goal import Done, Goal
 from flowmaster_delivery.flows.telling import canary_given_up
-from flowmaster_delivery.flows.trial import Standing, Steady
+from flowmaster_delivery.flows.trial import Standing
 from flowmaster_delivery.flows.waiting import Wait
 from flowmaster_delivery.model.errors import NotFound, Superseded, Unreachable
 from flowmaster_delivery.model.outcome import Outcome
@@ -60,9 +60,8 @@ class Steps:
         return self._promoted(canary.said)
 
     def _walked(self) -> Done:
-        clock = Steady.of(self._pace)
         while True:
-            decision = self._share_made() or Pause(self._state, self._stable, clock).run()
+            decision = self._share_made() or Pause(self._state, self._stable).run()
             if decision.move is Move.PROMOTE:
                 return self._promoted(decision.words)
             if decision.move is Move.END:

@@ -27,6 +27,8 @@ class Purpose(StrEnum):
     PROMOTION = "promotion"
     SHIP = "ship"
     ROLLBACK = "rollback"
+    CANARY = "canary"
+    """An order to a canary that runs."""
 
 
 class Via(StrEnum):
@@ -67,6 +69,8 @@ class Submission:
     repository: str = ""
     ref: str = ""
     commit: str = ""
+    canary: bool = False
+    """Whether it brings an order to a canary, and nothing else."""
 
     @property
     def chapters(self) -> frozenset[str]:
@@ -119,6 +123,8 @@ def purpose(submission: Submission, environment: Environment) -> Purpose:
     """What the run is for, by what it selects and what its form says."""
     if submission.rollback:
         return Purpose.ROLLBACK
+    if submission.canary:
+        return Purpose.CANARY
     if "deployment" in submission.chapters:
         return Purpose.DELIVERY if "promotion" in submission.chapters else Purpose.SHIP
     if submission.ship and not environment.automatic:
@@ -130,9 +136,9 @@ def locks(submission: Submission) -> dict[str, str]:
     """One lock per service and environment that is rolled out to.
 
     A rollback takes none: it must not queue behind the rollout that it stops; the fencing token
-    keeps the two apart.
+    keeps the two apart. Nor does an order to a canary, which speaks to a rollout under way.
     """
-    if submission.rollback:
+    if submission.rollback or submission.canary:
         return {}
     environment = submission.environments[0]
     return {

@@ -19,6 +19,7 @@ from flowmaster_delivery.ports import Launcher, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.answers import unforeseen
 from flowmaster_delivery.web.api import (
+    canaries,
     migrations,
     overrides,
     overview,
@@ -59,6 +60,7 @@ def app(
             *promotions.ROUTES,
             *people.ROUTES,
             *migrations.ROUTES,
+            *canaries.ROUTES,
             *overrides.ROUTES,
             *timeline.ROUTES,
         ],

@@ -53,6 +53,13 @@ class HoldBody(_Body):
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
+class CanaryOrderBody(_Body):
+    environment: Name
+    service: Name
+    command: Name
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
 class ReleaseBody(_Body):
     reason: Reason = ""
 

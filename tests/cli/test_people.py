@@ -122,6 +122,7 @@ def test_help_names_every_command_and_the_exit_statuses(shell: Shell) -> None:
         "promote",
         "approve",
         "rollback",
+        "canary",
         "hold",
         "adopt",
         "catalog",

@@ -205,6 +205,14 @@ def test_a_rollback_takes_no_lock(instance: DagsterInstance) -> None:
     assert not [tag for tag in run.tags if tag.startswith("flowmaster/lock/")]
 
 
+def test_an_order_to_a_canary_takes_no_lock(instance: DagsterInstance) -> None:
+    form = {"canary": "abort", "reason": "it smells"}
+    run = submit(instance, "production", chapters=("deployment",), form=form, by=ByDana)
+    assert run.status is DagsterRunStatus.QUEUED
+    assert run.tags["flowmaster/purpose"] == "canary"
+    assert not [tag for tag in run.tags if tag.startswith("flowmaster/lock/")]
+
+
 def of(commit: str) -> dict[str, str]:
     source = {
         "flowmaster/repository": "platform",

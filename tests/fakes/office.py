@@ -20,7 +20,7 @@ from flowmaster_delivery.model.rollout import (
     Method,
 )
 from flowmaster_delivery.model.source import Person
-from flowmaster_delivery.ports import Cluster, Ports
+from flowmaster_delivery.ports import Cluster, ClusterOf, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.app import app
 from tests.builders import a_catalog, digest
@@ -55,13 +55,14 @@ class FakeOffice:
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     now: datetime = START
     hook_secrets: bool = True
+    clusters: ClusterOf = no_cluster
 
     @property
     def ports(self) -> Ports:
         return Ports(
             forge=self.forge,
             registry=self.registry,
-            cluster=no_cluster,
+            cluster=self.clusters,
             probe=FakeProbe(),
             history=self.history,
             notifier=FakeNotifier(),

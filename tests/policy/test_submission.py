@@ -138,6 +138,12 @@ def test_a_rollback_does_not_queue_behind_what_it_stops() -> None:
     assert locks(a_submission(rollback=True)) == {}
 
 
+def test_an_order_to_a_canary_does_not_queue_behind_the_rollout_it_speaks_to() -> None:
+    order = a_submission("production", chapters=("deployment",), canary=True)
+    assert locks(order) == {}
+    assert purpose(order, ENVIRONMENTS["production"]) is Purpose.CANARY
+
+
 def test_the_earliest_run_of_an_occasion_wins() -> None:
     first, second = a_submission(order=1), a_submission(run_id="r2", order=2)
     assert duplicate_of(second, [(first, False), (second, False)]) == first
