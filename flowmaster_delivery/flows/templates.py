@@ -31,6 +31,16 @@ def found_at(value: object, path: str) -> object:
     return value
 
 
+def secrets_in(value: object) -> frozenset[str]:
+    """The names of all secrets that a value refers to, in depth."""
+    if isinstance(value, Mapping):
+        return frozenset().union(*(secrets_in(inner) for inner in value.values()))
+    if isinstance(value, list | tuple):
+        return frozenset().union(*(secrets_in(inner) for inner in value))
+    named = isinstance(value, str) and value.startswith(SECRET)
+    return frozenset([str(value).removeprefix(SECRET)] if named else [])
+
+
 class Values:
     """What earlier steps saved, and the secrets of the installation."""
 

@@ -11,6 +11,7 @@ from flowmaster_delivery.adapters.yaml_catalog import load_catalog
 from flowmaster_delivery.adapters.yaml_catalog.documents import read_documents
 from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
 from flowmaster_delivery.cli.up.home import Home
+from flowmaster_delivery.flows.templates import secrets_in
 from flowmaster_delivery.settings import Secret, Settings
 
 
@@ -29,6 +30,7 @@ def on_sandbox(settings: Settings, home: Home) -> Settings:
         registry_user="root",
         registry_password=_secret(home, "registry_password", told["gitlab_token"]),
         slack_webhook=_secret(home, "slack_webhook", told["slack_webhook_url"]),
+        secrets_dir=_smoke_secrets(home, settings.catalog),
         sandbox=True,
     )
 
@@ -44,6 +46,15 @@ def sandbox_addresses(home: Home) -> dict[str, Any]:
     """What the sandbox wrote once all of it answered."""
     told: dict[str, Any] = json.loads((home.sandbox / "sandbox.json").read_text(encoding="utf-8"))
     return told
+
+
+def _smoke_secrets(home: Home, catalog: Path | None) -> Path:
+    """The folder of what the catalog's smoke tests log in with: the sandbox takes anything."""
+    for service in load_catalog(catalog).services.values():
+        for step in (step for test in service.smoke for step in test.steps):
+            for name in secrets_in([step.headers, step.body]):
+                home.secret(f"smoke/{name}")
+    return home.folder / "secrets" / "smoke"
 
 
 def _secret(home: Home, name: str, value: str | None = None) -> Secret:
