@@ -22,11 +22,14 @@ from dagster import (
 from flowmaster_delivery.defs.containers import container_runner
 from flowmaster_delivery.defs.executor import state_of
 from flowmaster_delivery.defs.partitions import environments
-from flowmaster_delivery.defs.recording import ProgressLog, record_metadata
+from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
+from flowmaster_delivery.defs.working import work_of
+from flowmaster_delivery.flows.cases import after_verification
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.health import look_at
+from flowmaster_delivery.flows.incidents import Work
 from flowmaster_delivery.flows.suites import Companions
 from flowmaster_delivery.flows.telling import unverified
 from flowmaster_delivery.flows.verification import Means, verify
@@ -81,12 +84,12 @@ def health_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
             asset_key=AssetKey([service.name, "health"]),
             metadata={**described(_facts(seen)), **record_metadata(delivery, seen)},
         )
-        found = _verified(context, seen, service, environment, delivery)
+        work = work_of(context, delivery)
+        found = _verified(context, seen, service, environment, delivery, work.pace)
         if found is not None:
             yield _observation(found, delivery)
-            told = unverified(found)
-            if told:
-                delivery.ports.notifier.tell(told)
+            with in_our_words(context):
+                _follow(found, work)
         yield from _answers(service, environment, asked, seen, found)
 
     return health
@@ -98,6 +101,7 @@ def _verified(
     service: Service,
     environment: Environment,
     delivery: Delivery,
+    pace: Pace,
 ) -> Verification | None:
     """What the image of the last rollout came to; None where there was none."""
     done = delivery.ports.history.deployments(service.name, environment.name, limit=10)
@@ -111,8 +115,15 @@ def _verified(
         run_container=container_runner(context, service, environment, delivery),
         companions=_companions(run_id, service, delivery.catalog),
     )
-    pace = Pace(delivery.now, ProgressLog(context), state_of(run_id).cancelled.is_set)
     return verify(record, seen, service, environment, delivery.reading, means, pace)
+
+
+def _follow(found: Verification, work: Work) -> None:
+    """What the rules make of a failure, before this returns; else people are told of a doubt."""
+    incident = after_verification(found, work)
+    told = unverified(found)
+    if told and incident is None:
+        work.ports.notifier.tell(told)
 
 
 def _companions(run_id: str, service: Service, catalog: Catalog) -> Companions:

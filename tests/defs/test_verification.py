@@ -13,6 +13,7 @@ from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.errors import DeliveryError, Denied, Transient, Unreachable
 from flowmaster_delivery.model.health import ProbeResult
 from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollback import Trigger
 from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.model.source import PipelineState
 from flowmaster_delivery.model.verification import (
@@ -105,19 +106,25 @@ def test_an_environment_that_asks_for_less_passes_the_other_checks(
     assert lab.platform.forge.started == {}
 
 
-def test_a_failed_smoke_test_fails_the_run_and_is_told(
+def test_a_failed_smoke_test_fails_the_run_and_goes_back_to_what_was_verified(
     memory: DagsterInstance, secrets: Settings
 ) -> None:
     lab = lab_asking(memory, secrets, Validation.SMOKE)
+    assert shipped(lab, "api").status == "SUCCESS"
+    good = lab.digest("api")
+    head = lab.platform.forge.push("platform", "develop", "c3", {"services/api": "api-3"})
+    lab.platform.build(head, "api")
     lab.probe.said["POST http://dev.test/api/login"] = HttpAnswer(500, None, 0.1)
-    ran = shipped(lab, "api")
+    ran = lab.run("dev", ("api",), ship=True)
     assert ran.status == "FAILURE"
     smoke = ran.checks("api/health")["smoke"]
     assert (smoke.passed, smoke.severity) == (False, AssetCheckSeverity.ERROR)
     assert smoke.description == "login: POST /login answered 500, 200 was expected"
     assert not lab.platform.history.verifications("api", "dev")[0].verified
-    told = [event for event in lab.platform.notifier.told if event.kind == "verification_failed"]
-    assert told[0].title == "api in dev failed its verification"
+    assert lab.digest("api") == good
+    (incident,) = lab.platform.history.incidents("dev")
+    assert incident.trigger is Trigger.VERIFICATION
+    assert "POST /login answered 500" in incident.reason
 
 
 def test_what_could_not_be_told_is_a_warning_and_no_way_back(
