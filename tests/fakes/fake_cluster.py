@@ -7,21 +7,20 @@ after its effect. A killed process makes no further calls until `revive`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from flowmaster_delivery.model.catalog import Service
-from flowmaster_delivery.model.errors import DeliveryError, NotFound, Refused, Superseded
+from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded
 from flowmaster_delivery.model.health import ProbeResult
-from flowmaster_delivery.model.rollout import Condition, Pod, PodProblem, Workload
+from flowmaster_delivery.model.rollout import Pod, Workload
 from flowmaster_delivery.ports import Lease
+from tests.fakes.fake_deployments import FakeDeployments, merged
 
 T = TypeVar("T")
 STEP = 0.1
 """Seconds that pass at least in each wait."""
-Stage = tuple[int, int, int]
-"""Updated, total and available replicas."""
 
 
 class Killed(BaseException):
@@ -50,11 +49,8 @@ class _Held:
 
 
 @dataclass
-class FakeCluster:
+class FakeCluster(FakeDeployments):
     time: FakeTime = field(default_factory=FakeTime)
-    deployments: dict[str, Workload] = field(default_factory=dict)
-    problems: dict[str, PodProblem] = field(default_factory=dict)
-    """Image reference to what keeps its pods from being ready."""
     answers: dict[str, ProbeResult | DeliveryError] = field(default_factory=dict)
     """Workload or service to what its pods answer, the workload's first; 200 for the others."""
     jobs: dict[str, tuple[bool, str]] = field(default_factory=dict)
@@ -67,45 +63,13 @@ class FakeCluster:
     kill_after_effect: bool = False
     leases: dict[str, _Held] = field(default_factory=dict)
     applied: list[str] = field(default_factory=list)
-    stuck: bool = False
-    """Whether rollouts stay before their last stage."""
     weights: dict[str, int] = field(default_factory=dict)
     """Workloads that a route leads to, with the percent that their canary gets."""
     commands: dict[str, Sequence[str]] = field(default_factory=dict)
     """Name of a job to the command that it was run with."""
-    _ahead: dict[str, list[Stage]] = field(default_factory=dict)
-    _made: int = 0
     _dead: bool = False
 
     # What tests say
-
-    def deploy(self, service: Service, reference: str, **changes: object) -> Workload:
-        made = Workload(
-            name=service.workload_name,
-            namespace="test",
-            uid=f"uid-{service.name}",
-            resource_version="1",
-            generation=1,
-            observed_generation=1,
-            revision=1,
-            paused=False,
-            desired=1,
-            updated=1,
-            total=1,
-            available=1,
-            images={service.container_name: reference, "proxy": "proxy@sha256:0"},
-            annotations={},
-            template_hash=_hash(reference),
-            progressing=Condition("True", "NewReplicaSetAvailable", "done", "t1"),
-        )
-        made = replace(made, **changes)  # type: ignore[arg-type]
-        self.deployments[service.workload_name] = made
-        return made
-
-    def edit(self, name: str, **changes: object) -> None:
-        """Somebody else writes to a Deployment."""
-        before = self.deployments[name]
-        self.deployments[name] = replace(before, **changes, resource_version=_next(before))  # type: ignore[arg-type]
 
     def revive(self) -> None:
         self.kill_at, self._dead = None, False
@@ -138,15 +102,7 @@ class FakeCluster:
     ) -> Workload:
         def patch() -> Workload:
             before = self._at(service, resource_version)
-            pods = before.desired
-            self._ahead[before.name] = [(0, pods, pods), (1, pods + 1, pods), (pods, pods, pods)]
-            return self._put(
-                before,
-                images={**before.images, service.container_name: reference},
-                annotations=_merged(before.annotations, annotations),
-                generation=before.generation + 1,
-                template_hash=None,
-            )
+            return self._change_image(before, service.container_name, reference, annotations)
 
         return self._call("set_image", patch)
 
@@ -155,7 +111,7 @@ class FakeCluster:
     ) -> Workload:
         def patch() -> Workload:
             before = self._at(service, resource_version)
-            return self._put(before, annotations=_merged(before.annotations, annotations))
+            return self._put(before, annotations=merged(before.annotations, annotations))
 
         return self._call("annotate", patch)
 
@@ -196,33 +152,9 @@ class FakeCluster:
         annotations: Mapping[str, str | None],
         weighted: bool = False,
     ) -> Workload:
-        def create() -> Workload:
-            stable, name = self._find(service), service.canary.workload_name
-            if name in self.deployments:
-                raise Superseded(f"Deployment {name} exists already")
-            self._made += 1
-            made = replace(
-                stable,
-                name=name,
-                uid=f"uid-{name}-{self._made}",
-                resource_version="1",
-                generation=1,
-                observed_generation=0,
-                revision=0,
-                desired=pods,
-                updated=0,
-                total=0,
-                available=0,
-                images={**stable.images, service.container_name: reference},
-                annotations=_merged({}, annotations),
-                template_hash=None,
-                progressing=None,
-            )
-            self.deployments[name] = made
-            self._ahead[name] = [(0, 0, 0), (pods, pods, 0), (pods, pods, pods)]
-            return made
-
-        return self._call("create_canary", create)
+        return self._call(
+            "create_canary", lambda: self._add_canary(service, reference, pods, annotations)
+        )
 
     def canaries(self) -> Mapping[str, Workload]:
         def read() -> Mapping[str, Workload]:
@@ -244,28 +176,12 @@ class FakeCluster:
     ) -> Workload:
         def patch() -> Workload:
             before = self._ours(self._at(service, resource_version))
-            noted = _merged(before.annotations, annotations)
-            if replicas == before.desired:
-                return self._put(before, annotations=noted)
-            ready = min(before.available, replicas)
-            self._ahead[before.name] = [(replicas, replicas, ready), (replicas,) * 3]
-            return self._put(
-                before, annotations=noted, desired=replicas, generation=before.generation + 1
-            )
+            return self._resize(before, replicas, annotations)
 
         return self._call("scale", patch)
 
     def remove(self, service: Service, uid: str) -> None:
-        def delete() -> None:
-            found = self.deployments.get(service.workload_name)
-            if found is None:
-                return
-            if self._ours(found).uid != uid:
-                raise Superseded(f"{found.name} is another one than was to be removed")
-            del self.deployments[found.name]
-            self._ahead.pop(found.name, None)
-
-        self._call("remove", delete)
+        self._call("remove", lambda: self._drop(service.workload_name, uid))
 
     def weigh(self, service: Service, percent: int) -> str | None:
         def patch() -> str | None:
@@ -326,88 +242,8 @@ class FakeCluster:
             raise Killed
         return result
 
-    def _find(self, service: Service) -> Workload:
-        if service.workload_name not in self.deployments:
-            raise NotFound(f"there is no Deployment {service.workload_name}")
-        return self.deployments[service.workload_name]
-
-    def _at(self, service: Service, version: str) -> Workload:
-        found = self._find(service)
-        if found.resource_version != version:
-            raise Superseded(f"{found.name} changed after version {version}")
-        return found
-
-    def _put(self, before: Workload, **changes: object) -> Workload:
-        made = replace(before, **changes, resource_version=_next(before))  # type: ignore[arg-type]
-        self.deployments[before.name] = made
-        return made
-
-    def _ours(self, found: Workload) -> Workload:
-        if not found.name.endswith("-canary"):
-            raise Refused(f"Deployment {found.name} is no canary of this platform")
-        return found
-
-    def _advance(self, name: str) -> bool:
-        """The controllers go one stage on."""
-        ahead = self._ahead.get(name, [])
-        now = self.deployments.get(name)
-        if now is None:
-            return False
-        reference = next(iter(now.images.values()))
-        if len(ahead) <= (1 if reference in self.problems or self.stuck else 0):
-            return False
-        updated, total, available = ahead.pop(0)
-        fresh = now.template_hash is None
-        self._put(
-            now,
-            updated=updated,
-            total=total,
-            available=available,
-            observed_generation=now.generation,
-            revision=now.revision + fresh,
-            template_hash=_hash(reference),
-        )
-        return True
-
-    def _pods_of(self, name: str) -> tuple[Pod, ...]:
-        now = self.deployments.get(name)
-        if now is None:
-            return ()
-        reference = next(iter(now.images.values()))
-        trouble = self.problems.get(reference)
-        old = now.total - now.updated
-        fresh = [
-            Pod(
-                f"{name}-new" if number == 0 else f"{name}-new-{number}",
-                f"10.0.0.{number + 1}",
-                trouble is None and number < now.available - old,
-                _hash(reference),
-                reference.rpartition("@")[2],
-                (trouble,) if trouble else (),
-            )
-            for number in range(now.updated)
-        ]
-        gone = [
-            Pod(f"{name}-old-{number}", f"10.0.1.{number + 1}", True, "old", "sha256:old")
-            for number in range(old)
-        ]
-        return (*fresh, *gone)
-
     def _own(self, lease: Lease) -> _Held:
         held = self.leases[lease.service]
         if held.token != lease.token:
             raise Superseded(f"{held.holder} has taken over {lease.service}")
         return held
-
-
-def _hash(reference: str) -> str:
-    return f"hash-{reference[-8:]}"
-
-
-def _next(workload: Workload) -> str:
-    return str(int(workload.resource_version) + 1)
-
-
-def _merged(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    merged = {**before, **changes}
-    return {key: value for key, value in merged.items() if value is not None}
