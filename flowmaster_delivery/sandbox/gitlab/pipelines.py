@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 
 from flowmaster_delivery.sandbox.gitlab.ci import STAGES, Ci, CiService, JobTemplate
 from flowmaster_delivery.sandbox.gitlab.hook_bodies import pipeline_body
+from flowmaster_delivery.sandbox.gitlab.image_labels import labels_at
 from flowmaster_delivery.sandbox.gitlab.records import ZEROS, Job, MergeRequest, Pipeline, now
 from flowmaster_delivery.sandbox.gitlab.state import Project, User
 from flowmaster_delivery.sandbox.gitlab.world import World
@@ -169,6 +170,7 @@ def push_image(world: World, project: Project, image: str, ref: str, sha: str) -
             "org.opencontainers.image.source": world.web(project),
             "org.opencontainers.image.title": image,
             "org.opencontainers.image.created": now().isoformat(),
+            **labels_at(project, image, sha),
         },
     )
 

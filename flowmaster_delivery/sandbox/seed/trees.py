@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,6 +59,18 @@ CREATE TABLE IF NOT EXISTS processes (id uuid PRIMARY KEY, name text NOT NULL);
 """
 
 
+FIRST_SCHEMA = "1"
+FIRST_MIGRATION = {
+    "before": 0,
+    "after": 1,
+    "phase": "expand",
+    "reversible": True,
+    "up": ["migrate", "up", "1"],
+    "down": ["migrate", "down", "0"],
+}
+"""What the image of a migration job says in its labels, as its folder's migration.json."""
+
+
 def files_of(repository: Repository, catalog: Catalog) -> dict[str, bytes]:
     """Path to content, for the first commit of a repository."""
     services = catalog.services_of(repository.name)
@@ -103,9 +116,12 @@ def _service(service: Service, catalog: Catalog) -> Iterator[tuple[str, str]]:
     yield str(folder / "Dockerfile"), DOCKERFILE.format(**names)
     if service.kind is Kind.JOB:
         yield str(folder / "migrations/0001_first.sql"), MIGRATION.format(**names)
+        yield str(folder / "migration.json"), _json(FIRST_MIGRATION)
         return
     yield str(folder / "src/main.py"), MAIN.format(**names)
     yield str(folder / "tests/test_main.py"), TEST.format(**names)
+    if service.migrations:
+        yield str(folder / "schema.json"), _json(dict.fromkeys(service.migrations, FIRST_SCHEMA))
     if service.kind is Kind.DEPLOYMENT:
         image = f"{catalog.registry_host}/{service.image}:latest"
         yield str(folder / "k8s/deployment.yaml"), _yaml(manifests.deployment(service, image))
@@ -141,6 +157,10 @@ def _pipeline(repository: Repository, services: Sequence[Service]) -> str:
         build = [f"docker build -t {image} {service.path or '.'}", f"docker push {image}"]
         jobs[f"docker:{service.name}"] = {"stage": "package", "script": build, "rules": rules}
     return f"# Pipeline of {repository.name}\n{_yaml(jobs)}"
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

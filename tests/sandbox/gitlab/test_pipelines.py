@@ -16,9 +16,15 @@ from tests.sandbox.gitlab.stage import CI, Stage, eventually
 
 
 def push(
-    stage: Stage, project: Project, path: str, *, branch: str = "develop", message: str = "change"
+    stage: Stage,
+    project: Project,
+    path: str,
+    *,
+    branch: str = "develop",
+    message: str = "change",
+    content: str = "x",
 ) -> str:
-    action = {"action": "create", "file_path": path, "content": "x"}
+    action = {"action": "create", "file_path": path, "content": content}
     order = {"branch": branch, "commit_message": message, "actions": [action]}
     if branch not in project.repository.branches():
         order["start_branch"] = "main"
@@ -184,6 +190,39 @@ def test_variables_of_another_form_are_refused(stage: Stage) -> None:
     order = {"ref": "main", "variables": {"SUITE": "contract"}}
     with pytest.raises(GitlabCreateError, match="variables"):
         stage.seen(project).pipelines.create(order)
+
+
+def labels_of(stage: Stage, project: Project, sha: str) -> dict[str, str]:
+    """Those labels of the image built for a commit that are ours."""
+    ended(stage, project, sha)
+    [labels] = [
+        labels
+        for _, _, labels, _ in stage.images.pushed
+        if labels["org.opencontainers.image.revision"] == sha
+    ]
+    return {name: said for name, said in labels.items() if name.startswith("ai.flowmaster.")}
+
+
+def test_an_image_is_labelled_with_what_its_folder_says_of_schemas(stage: Stage) -> None:
+    project = stage.project()
+    said = '{"before": 1, "phase": "expand", "reversible": true, "up": ["migrate", "up"]}'
+    sha = push(stage, project, "services/auth-service/migration.json", content=said)
+    assert labels_of(stage, project, sha) == {
+        "ai.flowmaster.migration.before": "1",
+        "ai.flowmaster.migration.phase": "expand",
+        "ai.flowmaster.migration.reversible": "true",
+        "ai.flowmaster.migration.up": '["migrate", "up"]',
+    }
+    needs = '{"database-migrations": "1-2"}'
+    sha = push(stage, project, "services/api-gateway/schema.json", content=needs)
+    assert labels_of(stage, project, sha) == {"ai.flowmaster.schema.database-migrations": "1-2"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"x"', "{}"])
+def test_a_file_that_says_nothing_is_no_label(stage: Stage, content: str) -> None:
+    project = stage.project()
+    sha = push(stage, project, "services/auth-service/migration.json", content=content)
+    assert labels_of(stage, project, sha) == {}
 
 
 def test_builds_are_not_reproducible(stage: Stage) -> None:
