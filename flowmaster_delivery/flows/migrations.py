@@ -213,9 +213,18 @@ def _images(
         digest = _digest(running, service) if job in service.migrations else None
         if digest is not None:
             records = history.deployments(service.name, environment.name, limit=LOOKED_BACK)
-            known = next((r for r in records if r.digest == digest), None)
-            needs = known.needs(job) if known else None
-            yield service.name, Image(service.name, known.finished_at if known else UNKNOWN, needs)
+            yield service.name, _image(job, service, digest, records)
+
+
+def _image(
+    job: str, service: Service, digest: str, newest_first: Iterable[DeploymentRecord]
+) -> Image:
+    """It ran here since it was brought first, on whatever the schema was then."""
+    known = [r for r in newest_first if r.digest == digest]
+    if not known:
+        return Image(service.name, UNKNOWN)
+    ran = [r for r in known if r.outcome is Outcome.SUCCESS] or known[:1]
+    return Image(service.name, ran[-1].finished_at, known[0].needs(job))
 
 
 def _digest(running: Mapping[str, Workload], service: Service) -> str | None:

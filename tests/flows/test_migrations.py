@@ -11,6 +11,7 @@ import pytest
 from flowmaster_delivery.flows import migrations
 from flowmaster_delivery.flows.goal import Asked, Done, Pace
 from flowmaster_delivery.flows.jobs import carry_out
+from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.model.catalog import (
     Catalog,
@@ -362,21 +363,19 @@ class Back:
 
     def go(self) -> None:
         world = self.world
-        service = world.catalog.service(self.target.service)
-        plans = self.plans()
-        way = (DEV, world.catalog, world.ports, world.asked(), world.pace)
-        assert migrations.before(plans, *way) is None  # type: ignore[arg-type]
-        self.bring()
-        assert migrations.after(plans, service, self.target, *way) is None  # type: ignore[arg-type]
-
-    def bring(self) -> None:
-        world, service = self.world, self.world.catalog.service(self.target.service)
-        live = world.cluster.workload(service)
-        reference = world.catalog.reference(service, self.target.digest)
-        if live.images[service.container_name] != reference:
-            world.cluster.set_image(
-                service, reference, resource_version=live.resource_version, annotations={}
-            )
+        done = roll_back(
+            self.target,
+            world.catalog.service(self.target.service),
+            DEV,
+            world.catalog,
+            world.ports,
+            asked=world.asked(),
+            pace=world.pace,
+            method=self.method,
+            reverting=self.reverting,
+        )
+        assert done.outcome is Outcome.SUCCESS, done.message
+        world.history.record(done)
 
 
 def released(world: World, phase: MigrationPhase, reversible: bool = True) -> DeploymentRecord:
