@@ -77,7 +77,7 @@ def _execute(
         # What supersedes it starts pods, not Jobs: the ADR says why Jobs.
         warnings.simplefilter("ignore", SupersessionWarning)
         execute_k8s_job(
-            context,  # type: ignore[arg-type]  # an asset's context is one of an op
+            context.op_execution_context,
             image=test.image,
             command=list(test.command) or None,
             namespace=environment.namespace,

@@ -13,6 +13,8 @@ import pytest
 from dagster import AssetExecutionContext, AssetSpec, DagsterInstance, materialize, multi_asset
 
 from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
+from flowmaster_delivery.adapters.kubernetes.access import connect
+from flowmaster_delivery.adapters.kubernetes.api import Api
 from flowmaster_delivery.defs.containers import container_runner, job_name
 from flowmaster_delivery.defs.resources import Delivery, Recent, clock
 from flowmaster_delivery.flows.smoke import RunContainer
@@ -65,6 +67,12 @@ def in_a_step(delivery: Delivery, tests: list[SmokeTest], times: int) -> list[tu
     return came
 
 
+def labels_of_jobs(target: Target) -> list[dict[str, str]]:
+    with closing(Api(connect(target.kubeconfig, CONTEXT))) as api:
+        found = api.get("/apis/batch/v1/namespaces/default/jobs")["items"]
+        return [job["metadata"]["labels"] for job in found]
+
+
 def test_a_container_is_judged_by_how_it_ended_and_run_once_in_a_run(target: Target) -> None:
     target.fare(BAD.rpartition("@")[2], "crash", "the dashboard is empty")
     target.fare(STUCK.rpartition("@")[2], "image_pull")
@@ -79,3 +87,4 @@ def test_a_container_is_judged_by_how_it_ended_and_run_once_in_a_run(target: Tar
     assert stuck[0] is Outcome.INCONCLUSIVE
     assert "has not ended" in stuck[1]
     assert [outcome for outcome, _ in again] == [good[0], bad[0], stuck[0]]
+    assert [labels.get("dagster/op") for labels in labels_of_jobs(target)] == ["health"] * 3
