@@ -48,6 +48,14 @@ def look_at(
         return look.missing(service, str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One look at every service. `pods` are the newest of each that is on the cluster."""
+
+    observations: tuple[HealthObservation, ...]
+    pods: Mapping[str, tuple[Pod, ...]]
+
+
 def look_all(
     environment: Environment,
     catalog: Catalog,
@@ -55,7 +63,7 @@ def look_all(
     *,
     previous: Mapping[str, HealthObservation],
     now: Clock,
-) -> tuple[HealthObservation, ...]:
+) -> Round:
     """One look at every service: the cluster is read once, endpoints are asked side by side."""
     look = _Look(environment, ports, now, previous)
     services = tuple(catalog.services.values())
@@ -63,7 +71,7 @@ def look_all(
         cluster = ports.cluster(environment)
         workloads, pods = cluster.workloads(), cluster.all_pods()
     except DeliveryError as error:
-        return tuple(look.without_cluster(service, error) for service in services)
+        return Round(tuple(look.without_cluster(service, error) for service in services), {})
 
     def one(service: Service) -> HealthObservation:
         name = service.workload_name
@@ -73,7 +81,13 @@ def look_all(
         return look.at(service, lambda: (workloads[name], pods.get(name, ())))
 
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="health") as pool:
-        return tuple(pool.map(one, services))
+        observations = tuple(pool.map(one, services))
+    newest = {
+        service.name: tuple(newest_pods(workloads[name], pods.get(name, ())))
+        for service in services
+        if (name := service.workload_name) in workloads
+    }
+    return Round(observations, newest)
 
 
 @dataclass(frozen=True, slots=True)

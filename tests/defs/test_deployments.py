@@ -204,6 +204,16 @@ def test_what_does_not_answer_is_not_healthy(lab: DevLab) -> None:
     assert lab.platform.history.observations("api", "dev")[0].state is not HealthState.HEALTHY
 
 
+def test_what_fails_its_verification_goes_back_in_the_same_run(lab: DevLab) -> None:
+    first = lab.digest("api")
+    lab.push("api")
+    lab.dev.answers["api"] = ProbeResult("pod://api", 503, 0.01)
+    lab.run("dev", ("api",), ship=True)
+    assert lab.digest("api") == first
+    (incident,) = lab.platform.history.incidents("dev")
+    assert (incident.trigger, incident.state) == (Trigger.HEALTH, IncidentState.ROLLED_BACK)
+
+
 def test_one_service_that_fails_stops_no_other(lab: DevLab) -> None:
     lab.push("api", "web")
     del lab.dev.deployments["api"]

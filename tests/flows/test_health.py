@@ -70,7 +70,7 @@ class World:
     ) -> dict[str, HealthObservation]:
         now = self.cluster.time.now
         found = look_all(DEV, CATALOG, self.ports, previous=previous or {}, now=now)
-        return {look.service: look for look in found}
+        return {look.service: look for look in found.observations}
 
     def done(self, service: Service, outcome: Outcome = Outcome.SUCCESS) -> None:
         now = self.cluster.time.now()

@@ -1,0 +1,63 @@
+"""What runs since when, and what it is compared with: read once for each image that comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from flowmaster_delivery.model.catalog import Environment
+from flowmaster_delivery.model.health import HealthObservation
+from flowmaster_delivery.policy.rollback import what_brought
+from flowmaster_delivery.policy.watching import Resident, resident
+from flowmaster_delivery.ports import History
+
+LOOKED_BACK = 20
+READ_AT_ONCE = 40
+"""Services that are read anew in one look: the first look of a process waits for no thousand."""
+AGAIN_AFTER = timedelta(minutes=5)
+"""A verification ends later than its rollout; until it is there its figures are asked for again."""
+VERIFIED_BY = timedelta(hours=2)
+"""So long after the rollout at the latest."""
+
+
+@dataclass(slots=True)
+class Residents:
+    """Kept from look to look; what is on its way is asked for until its record is there."""
+
+    known: dict[str, Resident] = field(default_factory=dict)
+    read_at: dict[str, datetime] = field(default_factory=dict)
+
+    def of(
+        self,
+        looks: Iterable[HealthObservation],
+        environment: Environment,
+        history: History,
+        now: datetime,
+    ) -> dict[str, Resident]:
+        """The residents among the services looked at, as far as they are known by now."""
+        wanted = {look.service: look.digest for look in looks if look.digest}
+        due = [name for name, digest in wanted.items() if self._is_due(name, digest, now)]
+        for name in due[:READ_AT_ONCE]:
+            self.read_at[name] = now
+            found = _read(name, wanted[name], environment, history)
+            self.known.pop(name, None)
+            if found is not None:
+                self.known[name] = found
+        return {name: one for name, one in self.known.items() if wanted.get(name) == one.digest}
+
+    def _is_due(self, name: str, digest: str, now: datetime) -> bool:
+        known = self.known.get(name)
+        if known is None or known.digest != digest:
+            return True
+        may_come = not known.own and now - known.since < VERIFIED_BY
+        return may_come and now - self.read_at[name] >= AGAIN_AFTER
+
+
+def _read(name: str, digest: str, environment: Environment, history: History) -> Resident | None:
+    records = history.deployments(name, environment.name, limit=LOOKED_BACK)
+    brought = what_brought(digest, records)
+    if brought is None:
+        return None
+    verifications = history.verifications(name, environment.name, limit=LOOKED_BACK)
+    return resident(digest, brought.finished_at, verifications)

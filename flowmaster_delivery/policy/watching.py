@@ -1,0 +1,86 @@
+"""What one look of the watch makes of what it saw: cases, and what figures are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement
+from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollback import RollbackRule, Trigger
+from flowmaster_delivery.model.verification import Verification
+from flowmaster_delivery.policy.rollback import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """An image that runs, since when, and the figures of the last verified period."""
+
+    digest: str
+    since: datetime
+    """When the run that brought it ended: figures from before say nothing of it."""
+    baseline: Mapping[Figure, Measurement] = field(default_factory=dict)
+    own: bool = False
+    """Whether those are of this image, and not of the one before."""
+
+
+def of_look(look: HealthObservation, rule: HealthRule) -> Case | None:
+    """The case of a service that failed in enough looks in a row; None where it did not.
+
+    It begins with the first of the last looks that make it: what failed before says nothing. A
+    Deployment that is gone cannot go back to anything.
+    """
+    enough = look.failures_in_a_row >= rule.failures_in_a_row
+    if look.state is not HealthState.DEGRADED or not enough:
+        return None
+    count = rule.failures_in_a_row
+    return Case(
+        service=look.service,
+        environment=look.environment,
+        trigger=Trigger.HEALTH,
+        words=f"{look.failures_in_a_row} looks in a row failed: {look.reason}",
+        at=look.at - (count - 1) * rule.look_every,
+        digest=look.digest,
+        evidence=look.evidence,
+    )
+
+
+def of_judgement(
+    service: str, environment: str, trigger: Trigger, judged: Judgement, digest: str
+) -> Case | None:
+    """The case of a figure over its limit; None where it is not, or where that is not known."""
+    if judged.outcome is not Outcome.FAILURE:
+        return None
+    measured = judged.measurement
+    return Case(
+        service=service,
+        environment=environment,
+        trigger=trigger,
+        words=judged.words,
+        at=measured.at - measured.window,
+        digest=digest,
+        judgements=(judged,),
+    )
+
+
+def measured_limits(rule: RollbackRule) -> Iterator[tuple[Trigger, Limit]]:
+    """The triggers that are figures, with their limits."""
+    for one in rule.triggers:
+        if one.limit is not None:
+            yield one.trigger, one.limit
+
+
+def resident(digest: str, since: datetime, verifications: Iterable[Verification]) -> Resident:
+    """With the figures of its newest verified period, else of that of the image before.
+
+    `verifications` newest first.
+    """
+    verified = [one for one in verifications if one.verified and one.figures]
+    own = next((one for one in verified if one.digest == digest), None)
+    found = own or next(iter(verified), None)
+    figures = found.figures if found else ()
+    return Resident(
+        digest, since, {one.measurement.figure: one.measurement for one in figures}, own is not None
+    )

@@ -1,0 +1,382 @@
+"""The watch: what it records, what it acts on, and what it leaves to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from flowmaster_delivery.flows.goal import Pace
+from flowmaster_delivery.flows.watch import Watch
+from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement, MetricsRule
+from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, RefRule, Repository
+from flowmaster_delivery.model.errors import Unreachable
+from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState, ProbeResult
+from flowmaster_delivery.model.incident import Incident, IncidentState
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.promotion import EVERY_SERVICE
+from flowmaster_delivery.model.rollback import Trigger
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
+from flowmaster_delivery.model.verification import Verification
+from flowmaster_delivery.ports import Ports
+from tests.builders import a_service
+from tests.fakes.fake_cluster import FakeCluster
+from tests.fakes.fake_forge import FakeForge
+from tests.fakes.fake_history import FakeHistory
+from tests.fakes.fake_metrics import FakeMetrics
+from tests.fakes.fake_notifier import FakeNotifier
+from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.fake_registry import FakeRegistry
+
+A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
+NAMES = ("api", "auth", "web", "docs", "jobs")
+PRODUCTION = Environment(
+    "production",
+    "test",
+    RefRule(RefKind.VERSION),
+    health=HealthRule(look_every=timedelta(seconds=20)),
+    metrics=MetricsRule("http://metrics"),
+)
+LOOK = timedelta(seconds=20)
+
+
+@dataclass
+class World:
+    """Five services on A that were brought from B hours ago, all well; a spawner that waits."""
+
+    environment: Environment = PRODUCTION
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    history: FakeHistory = field(default_factory=FakeHistory)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    spawned: list[Callable[[], None]] = field(default_factory=list)
+    services: tuple = tuple(a_service(name) for name in NAMES)  # type: ignore[type-arg]
+
+    def __post_init__(self) -> None:
+        for service in self.services:
+            self.cluster.deploy(service, self.catalog.reference(service, A))
+            self.brought(service.name, B, "v1.0.0")
+            self.seen(service.name, B)
+        self.cluster.time.sleep(600)
+        for service in self.services:
+            self.brought(service.name, A, "v1.1.0")
+        self.cluster.time.sleep(7_200)
+        self.metrics.pods = lambda: [f"{name}-new" for name in NAMES]
+        self.watch = self.a_watch()
+
+    def a_watch(self) -> Watch:
+        time = self.cluster.time
+        return Watch(
+            self.catalog,
+            time.now,
+            spawn=self.spawned.append,
+            aside=lambda call: call(),
+            pace=Pace(time.now, monotonic=time.monotonic, sleep=time.sleep),
+        )
+
+    @property
+    def catalog(self) -> Catalog:
+        return Catalog(
+            "test",
+            "",
+            "http://registry:5000",
+            {"platform": Repository("platform", "group/platform")},
+            {"production": self.environment},
+            {service.name: service for service in self.services},
+        )
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(
+            FakeForge(), FakeRegistry(), lambda _: self.cluster, FakeProbe(), self.history,
+            self.notifier, self.metrics,
+        )  # fmt: skip
+
+    def brought(self, name: str, digest: str, version: str, **changes: object) -> DeploymentRecord:
+        now = self.cluster.time.now()
+        record = DeploymentRecord(
+            name, "production", Method.ROLLOUT, Outcome.SUCCESS, digest, None, f"fp-{digest[7]}",
+            "c" * 40, now, now, "sam", version=version, run_id=f"run-{digest[7]}",
+        )  # fmt: skip
+        record = replace(record, **changes)  # type: ignore[arg-type]
+        self.history.record(record)
+        return record
+
+    def seen(self, name: str, digest: str) -> None:
+        now = self.cluster.time.now()
+        self.history.record(
+            HealthObservation(name, "production", HealthState.HEALTHY, digest, None, now)
+        )
+
+    def verified(self, name: str, digest: str, p95: float, figure: Figure) -> None:
+        now = self.cluster.time.now()
+        measured = Measurement(figure, "q", timedelta(minutes=5), now, p95, 1_000)
+        judged = Judgement(
+            measured, Limit(figure, 1, timedelta(minutes=5)), Outcome.SUCCESS, "", 1.0
+        )
+        self.history.record(
+            Verification(name, "production", digest, Outcome.SUCCESS, now, "run", figures=(judged,))
+        )
+
+    def breaks(self, *names: str, status: int = 503) -> None:
+        for name in names:
+            self.cluster.answers[name] = ProbeResult(f"pod://{name}", status, 0.01)
+
+    def look(self, times: int = 1) -> list[str]:
+        said: list[str] = []
+        for _ in range(times):
+            self.cluster.time.sleep(LOOK.total_seconds())
+            _, words = self.watch.look(self.ports, self.cluster.time.now())
+            said += words
+        return said
+
+    def act(self) -> None:
+        """What was spawned runs to its end."""
+        while self.spawned:
+            self.spawned.pop(0)()
+
+    def runs(self, name: str = "api") -> str:
+        return self.cluster.deployments[name].images[name].rpartition("@")[2]
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        return self.history.incidents("production")
+
+    def told(self) -> list[str]:
+        return [event.kind for event in self.notifier.told]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_the_third_failure_in_a_row_rolls_back_in_the_same_look(world: World) -> None:
+    world.look()
+    world.breaks("api")
+    world.look(2)
+    assert world.incidents == ()
+    world.look()
+    (incident,) = world.incidents
+    assert incident.state is IncidentState.ROLLING_BACK
+    world.act()
+    (incident,) = world.incidents
+    assert (incident.state, incident.trigger) == (IncidentState.ROLLED_BACK, Trigger.HEALTH)
+    assert world.runs() == B
+    assert "3 looks in a row failed: pod api-new answered 503" in incident.reason
+
+
+def test_a_look_waits_for_no_rollback_and_begins_none_twice(world: World) -> None:
+    world.breaks("api")
+    world.look(6)
+    assert len(world.spawned) == 1
+    assert len(world.incidents) == 1
+
+
+def test_two_failures_and_a_good_look_are_no_case(world: World) -> None:
+    world.breaks("api")
+    world.look(2)
+    world.cluster.answers.clear()
+    world.look()
+    world.breaks("api")
+    world.look(2)
+    assert world.incidents == ()
+
+
+def test_the_count_survives_a_restart(world: World) -> None:
+    world.breaks("api")
+    world.look(2)
+    world.watch = world.a_watch()
+    world.look()
+    assert len(world.incidents) == 1
+
+
+def test_looks_that_could_not_be_made_never_count(world: World) -> None:
+    world.look()
+    world.cluster.answers["api"] = Unreachable("the API server is away")
+    world.look(20)
+    world.cluster.failing["workloads"] = [Unreachable("gone")] * 20
+    world.look(20)
+    assert world.incidents == ()
+
+
+def test_what_failed_during_its_rollout_does_not_count(world: World) -> None:
+    """Two looks fail while the run is still at it; the third comes after its end."""
+    world.look()
+    world.cluster.deploy(world.services[0], world.catalog.reference(world.services[0], C))
+    world.breaks("api")
+    world.look(2)
+    world.brought("api", C, "v1.2.0")
+    world.look()
+    assert world.incidents == ()
+    world.look(5)
+    assert [incident.from_digest for incident in world.incidents] == [C]
+
+
+def test_what_is_still_on_its_way_is_nobodys_case(world: World) -> None:
+    world.look()
+    world.cluster.deploy(world.services[0], world.catalog.reference(world.services[0], C))
+    world.breaks("api")
+    world.look(10)
+    assert world.incidents == ()
+
+
+def test_a_deployment_that_is_gone_goes_back_to_nothing(world: World) -> None:
+    world.look()
+    del world.cluster.deployments["api"]
+    world.look(5)
+    assert world.incidents == ()
+    assert world.history.observations("api", "production")[0].state is HealthState.MISSING
+
+
+def test_when_more_than_its_share_fails_the_environment_is_held_and_nothing_rolled_back(
+    world: World,
+) -> None:
+    world.breaks("api", "auth")
+    world.look(8)
+    assert world.spawned == []
+    (incident,) = world.incidents
+    assert (incident.state, incident.services) == (IncidentState.LEFT, ("api", "auth"))
+    assert "2 of 5 services fail at once: api, auth" in incident.reason
+    (hold,) = world.history.holds()
+    assert (hold.service, hold.id) == (EVERY_SERVICE, incident.id)
+    assert world.told() == ["environment_ill"]
+
+
+def test_while_it_is_held_nothing_acts_by_itself_and_the_no_is_told_once(world: World) -> None:
+    world.breaks("api", "auth")
+    world.look(4)
+    del world.cluster.answers["auth"]
+    world.look(20)
+    assert world.spawned == []
+    assert world.told() == ["environment_ill", "incident_opened"]
+
+
+def test_a_single_blip_of_many_is_no_illness(world: World) -> None:
+    world.look()
+    world.breaks(*NAMES)
+    world.look(2)
+    world.cluster.answers.clear()
+    world.look()
+    assert world.history.holds() == ()
+
+
+def test_errors_over_the_limit_roll_back_with_the_figure_as_evidence(world: World) -> None:
+    world.metrics.tell("api-", requests=1_000, error_rate=0.08)
+    world.look()
+    world.act()
+    (incident,) = world.incidents
+    assert (incident.trigger, incident.state) == (Trigger.ERROR_RATE, IncidentState.ROLLED_BACK)
+    (judged,) = incident.judgements
+    assert judged.measurement.value == pytest.approx(0.08)
+    assert judged.measurement.query
+    assert world.runs() == B
+
+
+def test_errors_below_the_limit_do_nothing(world: World) -> None:
+    world.metrics.tell("api-", requests=1_000, error_rate=0.04)
+    world.look(5)
+    assert world.incidents == ()
+
+
+def test_a_metrics_server_that_is_away_rolls_nothing_back_and_health_decides_still(
+    world: World,
+) -> None:
+    world.metrics.fails = Unreachable("no answer")
+    world.look(5)
+    assert world.incidents == ()
+    world.breaks("api")
+    world.look(3)
+    assert [incident.trigger for incident in world.incidents] == [Trigger.HEALTH]
+
+
+def test_a_service_twice_as_slow_as_when_it_was_verified_asks_once(world: World) -> None:
+    world.verified("api", A, 0.1, Figure.LATENCY_P95)
+    world.metrics.tell("api-", requests=1_000, p95=0.9)
+    world.look(10)
+    (incident,) = world.incidents
+    assert (incident.state, incident.trigger) == (IncidentState.ASKED, Trigger.LATENCY)
+    assert world.told() == ["rollback_asked"]
+    assert world.spawned == []
+    (judged,) = incident.judgements
+    assert judged.baseline is not None
+    assert judged.baseline.value == pytest.approx(0.1)
+
+
+def test_without_a_verified_period_slowness_is_not_judged(world: World) -> None:
+    world.metrics.tell("api-", requests=1_000, p95=5.0)
+    world.look(5)
+    assert world.incidents == ()
+
+
+def test_at_the_deadline_it_is_told_louder_and_nothing_else(world: World) -> None:
+    world.verified("api", A, 0.1, Figure.LATENCY_P95)
+    world.metrics.tell("api-", requests=1_000, p95=0.9)
+    world.look(120)
+    assert world.told() == ["rollback_asked", "rollback_escalated"]
+    assert world.spawned == []
+
+
+def test_what_is_asked_about_and_then_breaks_does_not_wait_for_the_answer(world: World) -> None:
+    world.verified("api", A, 0.1, Figure.LATENCY_P95)
+    world.metrics.tell("api-", requests=1_000, p95=0.9)
+    world.look()
+    world.breaks("api")
+    world.look(3)
+    (incident,) = world.incidents
+    assert (incident.state, incident.trigger) == (IncidentState.ROLLING_BACK, Trigger.HEALTH)
+    assert len(incident.judgements) == 1
+
+
+def test_what_a_killed_process_left_is_carried_on_by_the_next(world: World) -> None:
+    world.breaks("api")
+    world.look(3)
+    world.spawned.clear()
+    world.watch = world.a_watch()
+    world.look(6)
+    world.act()
+    (incident,) = world.incidents
+    assert (incident.state, world.runs()) == (IncidentState.ROLLED_BACK, B)
+
+
+def test_a_healthy_fleet_costs_a_heartbeat_and_nothing_else(world: World) -> None:
+    for name in NAMES:
+        world.metrics.tell(f"{name}-", requests=1_000, error_rate=0.0, p95=0.05)
+    world.look()
+    before = len(world.history.records)
+    world.look(90)
+    rows = len(world.history.records) - before
+    assert rows == 3 * len(NAMES)
+    assert rows / len(NAMES) * (86_400 / 1_800) * 29 * 3 < 15_000
+
+
+def test_figures_of_all_services_cost_a_number_of_queries_that_does_not_grow(
+    world: World,
+) -> None:
+    world.look()
+    assert len(world.metrics.asked) == 3
+
+
+def test_a_look_reads_no_history_of_single_services_while_all_is_well(world: World) -> None:
+    for name in NAMES:
+        world.verified(name, A, 0.1, Figure.LATENCY_P95)
+    world.look()
+    calls: list[str] = []
+    for method in ("deployments", "verifications", "observations"):
+        original = getattr(world.history, method)
+
+        def counted(*given: object, _of: object = original, _name: str = method) -> object:
+            calls.append(_name)
+            return _of(*given)  # type: ignore[operator]
+
+        setattr(world.history, method, counted)
+    world.look(10)
+    assert calls == []
+
+
+def test_an_environment_that_cannot_be_looked_at_keeps_no_other_from_it(world: World) -> None:
+    world.cluster.failing["canaries"] = [Unreachable("gone")] * 10
+    said = world.look()
+    assert any("could not be looked at" in words for words in said)
