@@ -91,9 +91,6 @@ def health_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
             with in_our_words(context):
                 _follow(found, work)
         yield from _answers(service, environment, asked, seen, found)
-        if found is not None:
-            with in_our_words(context):
-                after_verification(found, work_of(context, delivery))
 
     return health
 

@@ -174,6 +174,8 @@ def _ignored(case: Case, brought: DeploymentRecord | None, past: Past) -> str:
     """Why the case is none; empty where it is one."""
     if brought is None:
         return "what runs is still on its way, or was not brought by the platform"
+    if what_runs(past.records) != case.digest:
+        return "another image was brought since"
     if case.at < brought.finished_at:
         return f"it began before the end of what brought this image ({brought.run_id})"
     for incident in _of(case, past):

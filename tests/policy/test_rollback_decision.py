@@ -101,6 +101,11 @@ def test_an_image_that_is_still_on_its_way_is_no_case() -> None:
     assert of(a_case(digest="C")).action is None
 
 
+def test_an_image_that_was_replaced_since_is_no_case() -> None:
+    newer = a_record("C", NOON - MINUTE)
+    assert of(a_case(), Past((newer, B, A), back=A)).action is None
+
+
 def test_what_failed_before_the_end_of_the_run_that_brought_the_image_is_no_case() -> None:
     found = of(a_case(at=B.finished_at - MINUTE))
     assert found.action is None
