@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("override", "Let a version past one closed gate, or list who did."),
     "rollback": ("rollback", "Bring services back to a version or to the previous one."),
     "canary": ("canary", "Show canaries; pause, resume, promote, abort them."),
+    "incident": ("incident", "What spoke against releases: reports, and your decision."),
     "hold": ("hold", "List, place and release holds."),
     "replay": ("replay", "What a policy would have done with what happened."),
     "migration": ("migration", "Where each schema is, and a person's word on it."),

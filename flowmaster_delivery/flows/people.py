@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from flowmaster_delivery.flows import alarms
 from flowmaster_delivery.flows.incidents import (
@@ -65,7 +66,7 @@ def decide_asked(
     reason: str,
     catalog: Catalog,
     history: History,
-    work: Work,
+    now: datetime,
 ) -> Incident:
     """Record what a person decided. Raise UnknownName with the open ones, Refused where nobody is
     asked any more. An approved one is carried out by the run that the caller launches."""
@@ -84,7 +85,7 @@ def decide_asked(
     if not approve:
         dismissed = tuple(dict.fromkeys((*incident.dismissed, incident.trigger)))
         decided = replace(decided, state=IncidentState.LEFT, dismissed=dismissed)
-    return save(with_words(decided, work.now(), f"{by} decided {what}{said}"), history)
+    return save(with_words(decided, now, f"{by} decided {what}{said}"), history)
 
 
 def escalate(incidents: tuple[Incident, ...], work: Work) -> None:

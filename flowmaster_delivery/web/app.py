@@ -20,6 +20,7 @@ from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.answers import unforeseen
 from flowmaster_delivery.web.api import (
     canaries,
+    incidents,
     migrations,
     overrides,
     overview,
@@ -59,6 +60,7 @@ def app(
             *overview.ROUTES,
             *promotions.ROUTES,
             *people.ROUTES,
+            *incidents.ROUTES,
             *migrations.ROUTES,
             *canaries.ROUTES,
             *overrides.ROUTES,

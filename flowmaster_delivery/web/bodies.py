@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.errors import Malformed
+from flowmaster_delivery.model.rollback import RollbackMethod
 
 API_LIMIT = 64 * 1024
 """Bytes of an API request's body."""
@@ -44,7 +45,13 @@ class RollbackBody(_Body):
     environment: Name
     services: Services = ()
     to: Name = "previous"
+    method: RollbackMethod | None = None
+    """As little of the schema as possible where None."""
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class DecisionBody(_Body):
+    reason: Reason = ""
 
 
 class HoldBody(_Body):

@@ -172,3 +172,19 @@ def test_a_rollback_to_what_never_ran_is_refused(shell: Shell) -> None:
 
 def test_a_rollback_without_a_reason_is_wrong_usage(shell: Shell) -> None:
     assert shell.run("rollback", "production").exit_code == 2
+
+
+def test_a_rollback_of_a_release_takes_all_that_came_with_the_service(shell: Shell) -> None:
+    for service in ("service-0", "service-1"):
+        shell.office.deployed(service, "production", "v1.2.3")
+    shell.office.deployed("service-2", "production", "v1.2.2")
+    words = ("--service", "service-0", "--method", "release", "--reason", "errors", "--no-wait")
+    assert shell.run("rollback", "production", *words).exit_code == 0
+    ((order, _),) = shell.office.launcher.orders
+    assert {service for service, _ in order.assets} == {"service-0", "service-1"}
+    assert order.form["method"] == "release"
+
+
+def test_a_method_that_does_not_exist_is_wrong_usage(shell: Shell) -> None:
+    words = ("--method", "prayer", "--reason", "errors")
+    assert shell.run("rollback", "production", *words).exit_code == 2

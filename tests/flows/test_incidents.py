@@ -431,7 +431,7 @@ def decide(
 ) -> None:
     decide_asked(
         wanted, approve=approve, by=by, reason=reason, catalog=world.catalog,
-        history=world.history, work=world.work(),
+        history=world.history, now=world.cluster.time.now(),
     )  # fmt: skip
 
 

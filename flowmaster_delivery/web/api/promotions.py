@@ -18,7 +18,9 @@ from flowmaster_delivery.flows.overview import chosen_services
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import Malformed, Refused
+from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
+from flowmaster_delivery.policy.rollback import of_release
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
 from flowmaster_delivery.web.bodies import PromotionBody, RollbackBody, parse
@@ -30,7 +32,7 @@ async def promote(request: Request) -> Response:
     """Launch the run that asks every gate and, where all are open, ships."""
     body = await parse(request, PromotionBody)
     run = await run_in_threadpool(_promote, request, body, office_of(request))
-    return as_json(_told(run, office_of(request).catalog), 202)
+    return as_json(told(run, office_of(request).catalog), 202)
 
 
 def _promote(request: Request, body: PromotionBody, office: Office) -> LaunchedRun:
@@ -68,7 +70,7 @@ async def roll_back(request: Request) -> Response:
     """Launch the run that brings services back to a version or to what they ran before."""
     body = await parse(request, RollbackBody)
     run = await run_in_threadpool(_roll_back, request, body, office_of(request))
-    return as_json(_told(run, office_of(request).catalog), 202)
+    return as_json(told(run, office_of(request).catalog), 202)
 
 
 def _roll_back(request: Request, body: RollbackBody, office: Office) -> LaunchedRun:
@@ -76,7 +78,9 @@ def _roll_back(request: Request, body: RollbackBody, office: Office) -> Launched
     services = tuple(dict.fromkeys(office.catalog.service(n).name for n in body.services))
     asked_by = asker(request, office, environment)
     wanted = services or _services_that_have_it(body.to, environment.name, office)
-    order = orders.rollback(environment, wanted, body.to, reason=body.reason)
+    if body.method is RollbackMethod.RELEASE:
+        wanted = _whole_release(wanted, environment.name, office)
+    order = orders.rollback(environment, wanted, body.to, reason=body.reason, method=body.method)
     return office.launcher.launch(order, asked_by)
 
 
@@ -91,6 +95,14 @@ def _services_that_have_it(to: str, environment: str, office: Office) -> tuple[s
     if not found:
         raise Refused(f"no service of {environment} ever ran {to}; name services with --service")
     return tuple(found)
+
+
+def _whole_release(services: tuple[str, ...], environment: str, office: Office) -> tuple[str, ...]:
+    """The services with all that came by the same release as each of them."""
+    history = office.ports.history
+    recorded = {n: history.deployments(n, environment, 20) for n in office.catalog.services}
+    every = (name for service in services for name in of_release(service, recorded))
+    return tuple(dict.fromkeys([*services, *every]))
 
 
 def _last_release(recorded: Mapping[str, tuple[DeploymentRecord, ...]]) -> list[str]:
@@ -121,7 +133,7 @@ async def list_runs(request: Request) -> Response:
         raise Malformed(f"runs are sought by {', '.join(SOUGHT_BY)}, one at least")
     tags = {SOUGHT_BY[name]: value for name, value in query.items()}
     runs = await run_in_threadpool(office_of(request).launcher.runs, tags)
-    return as_json([_told(run, office_of(request).catalog) for run in runs])
+    return as_json([told(run, office_of(request).catalog) for run in runs])
 
 
 async def run_of(request: Request) -> Response:
@@ -134,11 +146,11 @@ def _run(run_id: str, office: Office) -> dict[str, object]:
     run = office.launcher.run(run_id)
     following = office.launcher.find(f"ship:{run.id}") if run.finished else None
     catalog = office.catalog
-    return {**_told(run, catalog), "next": _told(following, catalog) if following else None}
+    return {**told(run, catalog), "next": told(following, catalog) if following else None}
 
 
-def _told(run: LaunchedRun, catalog: Catalog) -> dict[str, object]:
-    """Dagster writes `_` for every `-` in a step: services get their own names back."""
+def told(run: LaunchedRun, catalog: Catalog) -> dict[str, object]:
+    """A run as the API shows it, with the services' own names: Dagster writes `_` for every `-`."""
     named = {name.replace("-", "_"): name for name in catalog.services}
 
     def own(name: str) -> str:

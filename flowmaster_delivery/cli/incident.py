@@ -1,0 +1,98 @@
+"""`flowmaster incident`: what spoke against releases, and the answer where a person is asked."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.markdown import Markdown
+from rich.table import Table
+
+from flowmaster_delivery.cli.console import out, talk
+from flowmaster_delivery.cli.following import conclude, follow
+from flowmaster_delivery.cli.session import Session
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def incident(ctx: click.Context) -> None:
+    """List incidents, show their reports, decide where a person is asked. Without a command: list.
+
+    Only operators of the environment decide.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_incidents)
+
+
+@incident.command("list")
+@click.option("--environment", help="Only of this one.")
+@click.option("--open", "only_open", is_flag=True, help="Only those that are not over.")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@click.pass_obj
+def list_incidents(
+    session: Session,
+    environment: str | None = None,
+    only_open: bool = False,
+    as_json: bool = False,
+) -> None:
+    """The newest incidents, newest first."""
+    params = {"environment": environment} if environment else {}
+    found = session.server().get("/api/incidents", params | ({"open": "1"} if only_open else {}))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if not found:
+        click.echo("there is no incident")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("id", "since", "environment", "services", "trigger", "state", "reason"):
+        table.add_column(name, no_wrap=name not in ("services", "reason"))
+    for row in found:
+        since = row["opened_at"][:16].replace("T", " ")
+        names = ", ".join(row["services"])
+        table.add_row(
+            row["id"], since, row["environment"], names, row["trigger"], row["state"], row["reason"]
+        )
+    out().print(table)
+
+
+@incident.command()
+@click.argument("incident_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="An object, for machines.")
+@click.option("--markdown", is_flag=True, help="The report as it is written, to paste it.")
+@click.pass_obj
+def show(session: Session, incident_id: str, as_json: bool, markdown: bool) -> None:
+    """The report of the incident ID: timeline, evidence, commits, checklist."""
+    found = session.server().get(f"/api/incidents/{incident_id}")
+    if as_json:
+        click.echo(json.dumps(found["incident"], indent=2))
+    elif markdown:
+        click.echo(found["report"], nl=False)
+    else:
+        out().print(Markdown(found["report"]))
+
+
+@incident.command()
+@click.argument("incident_id", metavar="ID")
+@click.option("--reason", default="", help="Kept on record beside your name.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it is done.")
+@click.pass_context
+def approve(ctx: click.Context, incident_id: str, reason: str, wait: bool) -> None:
+    """Roll back, as the incident ID asks."""
+    session: Session = ctx.obj
+    server, console = session.server(), talk()
+    run = server.post(f"/api/incidents/{incident_id}/approve", {"reason": reason})
+    click.echo(f"rollback: {run['url']}")
+    if wait:
+        ctx.exit(conclude(follow(session, server, run["run"], console), console))
+
+
+@incident.command()
+@click.argument("incident_id", metavar="ID")
+@click.option("--reason", required=True, help="Why it may stay; kept on record.")
+@click.pass_obj
+def dismiss(session: Session, incident_id: str, reason: str) -> None:
+    """Live with what the incident ID says: the same is not asked again of this image."""
+    left = session.server().post(f"/api/incidents/{incident_id}/dismiss", {"reason": reason})
+    names = ", ".join(left["services"])
+    click.echo(f"{names} in {left['environment']} stays as it is; on record with your reason")
