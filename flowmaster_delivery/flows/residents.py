@@ -15,18 +15,20 @@ from flowmaster_delivery.ports import History
 LOOKED_BACK = 20
 READ_AT_ONCE = 40
 """Services that are read anew in one look: the first look of a process waits for no thousand."""
-AGAIN_AFTER = timedelta(minutes=5)
-"""A verification ends later than its rollout; until it is there its figures are asked for again."""
+AGAIN_AFTER = timedelta(minutes=1)
+"""A record comes at the end of a rollout, and a verification later still: so often they are asked
+for until they are there."""
 VERIFIED_BY = timedelta(hours=2)
 """So long after the rollout at the latest."""
 
 
 @dataclass(slots=True)
 class Residents:
-    """Kept from look to look; what is on its way is asked for until its record is there."""
+    """Kept from look to look."""
 
     known: dict[str, Resident] = field(default_factory=dict)
-    read_at: dict[str, datetime] = field(default_factory=dict)
+    asked: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    """Service to the image that was asked for last, and when."""
 
     def of(
         self,
@@ -39,7 +41,7 @@ class Residents:
         wanted = {look.service: look.digest for look in looks if look.digest}
         due = [name for name, digest in wanted.items() if self._is_due(name, digest, now)]
         for name in due[:READ_AT_ONCE]:
-            self.read_at[name] = now
+            self.asked[name] = wanted[name], now
             found = _read(name, wanted[name], environment, history)
             self.known.pop(name, None)
             if found is not None:
@@ -47,11 +49,12 @@ class Residents:
         return {name: one for name, one in self.known.items() if wanted.get(name) == one.digest}
 
     def _is_due(self, name: str, digest: str, now: datetime) -> bool:
-        known = self.known.get(name)
-        if known is None or known.digest != digest:
+        image, at = self.asked.get(name, ("", now))
+        if image != digest:
             return True
-        may_come = not known.own and now - known.since < VERIFIED_BY
-        return may_come and now - self.read_at[name] >= AGAIN_AFTER
+        known = self.known.get(name)
+        may_come = known is None or (not known.own and now - known.since < VERIFIED_BY)
+        return may_come and now - at >= AGAIN_AFTER
 
 
 def _read(name: str, digest: str, environment: Environment, history: History) -> Resident | None:

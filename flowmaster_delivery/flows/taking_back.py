@@ -6,6 +6,7 @@ the next one: intent (the incident), hold, cluster, deployment record, end (the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -46,7 +47,10 @@ def take_back(incident: Incident, work: Work, *, preempt: bool = True) -> Incide
         if done.outcome is Outcome.ERROR:
             return _delayed(incident, done.message, work)
         work.history.record(done, shown=report(incident))
-    return close(incident, done, work)
+    closed = close(incident, done, work)
+    if closed.state is IncidentState.ROLLED_BACK:
+        _tell_gitlab(done, work)
+    return closed
 
 
 def carry_out(incident: Incident, work: Work, *, preempt: bool = True) -> DeploymentRecord:
@@ -230,6 +234,15 @@ def _with_commits(incident: Incident, done: DeploymentRecord, work: Work) -> Inc
     except DeliveryError:
         return incident
     return save(replace(incident, commits=commits), work.history) if commits else incident
+
+
+def _tell_gitlab(done: DeploymentRecord, work: Work) -> None:
+    """So that its pages are right too, where it answers; people's runs are reported by a sensor."""
+    repository = work.catalog.repository(work.catalog.service(done.service).repository)
+    environment, ref = work.catalog.environment(done.environment), done.version or repository.main
+    if done.commit:
+        with suppress(DeliveryError):
+            work.ports.forge.record_deployment(repository, environment, done.commit, ref, "success")
 
 
 def _back(incident: Incident, work: Work) -> DeploymentRecord:

@@ -10,7 +10,6 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,7 +39,7 @@ from flowmaster_delivery.policy.watching import of_look
 from flowmaster_delivery.ports import History, Ports
 
 Call = Callable[[], None]
-Spawn = Callable[[Call], object]
+Spawn = Callable[[Call], None]
 AT_ONCE = 16
 """Rollbacks that this process carries out side by side; the others wait for their turn."""
 TIDY_EVERY = timedelta(minutes=1)
@@ -50,8 +49,17 @@ DECIDED_FOR = timedelta(minutes=1)
 
 
 def in_threads() -> Spawn:
-    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rollback")
-    return pool.submit
+    """Threads that keep no process from its end: what they leave, the next one carries on."""
+    slots = threading.BoundedSemaphore(AT_ONCE)
+
+    def spawn(call: Call) -> None:
+        def run() -> None:
+            with slots:
+                call()
+
+        threading.Thread(target=run, name="rollback", daemon=True).start()
+
+    return spawn
 
 
 @dataclass(slots=True)

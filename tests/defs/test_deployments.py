@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from dagster import AssetKey, DagsterInstance
@@ -317,3 +319,21 @@ def test_the_watch_records_changes_and_not_every_look(lab: DevLab) -> None:
     lab.dev.answers["api"] = ProbeResult("pod://api", 503, 0.01)
     lab.tick("health_watch")
     assert lab.platform.history.observations("api", "dev") == before
+
+
+def test_the_watch_rolls_back_what_turns_bad_after_it_was_verified(lab: DevLab) -> None:
+    lab.clusters["staging"] = lab.clusters["production"] = lab.dev
+    first = lab.digest("api")
+    lab.push("api")
+    lab.run("dev", ("api",), ship=True)
+    lab.now += timedelta(minutes=10)
+    lab.dev.answers["api"] = ProbeResult("pod://api", 503, 0.01)
+    for _ in range(3):
+        lab.now += timedelta(seconds=20)
+        lab.tick("health_watch")
+    for thread in [t for t in threading.enumerate() if t.name == "rollback"]:
+        thread.join(30)
+    assert lab.digest("api") == first
+    (incident,) = lab.platform.history.incidents("dev")
+    assert (incident.trigger, incident.state) == (Trigger.HEALTH, IncidentState.ROLLED_BACK)
+    assert [hold.service for hold in lab.platform.history.holds()] == ["api"]

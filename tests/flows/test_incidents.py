@@ -571,6 +571,12 @@ def test_commits_of_what_was_rolled_back_are_in_the_report_where_gitlab_answers(
     assert [commit.id for commit in incident.commits] == [new]
 
 
+def test_gitlab_hears_of_a_rollback_that_no_run_of_a_person_made(world: World) -> None:
+    after_deployment(world.failed(), world.work())
+    (made,) = world.forge.deployments
+    assert (made.environment, made.commit, made.status) == ("production", "c" * 40, "success")
+
+
 def test_a_gitlab_that_is_away_keeps_no_rollback_from_its_end(world: World) -> None:
     world.forge.broken["platform"] = Unreachable("gone")
     world.ship("api", C, "v1.1.0", commit="d" * 40)
