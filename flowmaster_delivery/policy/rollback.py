@@ -71,13 +71,15 @@ def verified_before(
 ) -> DeploymentRecord | None:
     """The newest success on another image than `leaving`, that was verified.
 
-    Without `leaving` it is the last image that was tried on the service itself. `records` and
-    `verifications` newest first. An image whose verification is not on record at all counts as
-    verified if it was adopted, if it is one of the digests `healthy` that were seen so since
-    `known_since` (None: since ever), or if it ended before that: nobody rolled it back.
+    Without `leaving` it is the last image that was tried: after a canary that failed, back is what
+    runs. `records` and `verifications` newest first. An image whose verification is not on record
+    at all counts as verified if it was adopted, if it is one of the digests `healthy` that were
+    seen so since `known_since` (None: since ever), or if it ended before that: nobody rolled it
+    back.
     """
     newest_first = tuple(records)
-    bad = rolled_back_from(newest_first) | {leaving or what_runs(newest_first)}
+    tried = newest_first[0].digest if newest_first else None
+    bad = rolled_back_from(newest_first) | {leaving or tried}
     verdicts = _verdicts(verifications)
     adopted = {r.digest for r in newest_first if r.method is Method.ADOPTION}
     for record in newest_first:

@@ -137,8 +137,9 @@ def test_an_adopted_image_is_a_way_back() -> None:
     assert found == adopted
 
 
-def test_a_canary_that_failed_is_not_what_runs() -> None:
-    assert back("A", "B", "!C=") == "A"
+def test_back_from_a_canary_that_failed_is_what_runs() -> None:
+    assert back("A", "B", "!C=") == "B"
+    assert back("A", "B", "!C=", leaving="B") == "A"
 
 
 def test_back_from_what_is_named_is_never_what_is_named() -> None:
