@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PORT 8080
-#define LINGER 2
+#define LINGER 3
 
 static void end(int number) { (void)number; _exit(0); }
 static void linger(int number) { (void)number; alarm(LINGER); }

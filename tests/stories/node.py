@@ -110,6 +110,17 @@ class Images:
         assert pushed, f"docker said no digest of {name}"
         return pushed.group(1)
 
+    def forget(self, namespace: str) -> None:
+        """Take what was pulled from the node, when the last container of the namespace has ended.
+
+        The node may show its pods for another minute; nothing runs of them then.
+        """
+        running = ("ps", "--quiet", "--filter", f"name=k8s_api_.*_{namespace}_")
+        await_until(lambda: not docker(*running).strip(), 45)
+        pulled = docker("images", "--quiet", "--no-trunc", f"{self._host}/{IMAGE}").split()
+        if pulled:
+            docker("rmi", "--force", *set(pulled))
+
 
 def docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60)
@@ -154,7 +165,10 @@ def prometheus(folder: Path, namespace: str, cluster: Cluster) -> Iterator[str]:
 
 
 class Visitors:
-    """Requests to one address, each on a connection of its own, and what came back."""
+    """Requests to one address, each on a connection of its own, and what came back.
+
+    A node that is slow may lead a few to a pod that has ended already: they get no answer.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
