@@ -13,37 +13,42 @@ from datetime import datetime, timedelta
 from flowmaster_delivery.flows.measuring import judgements, measure_fleet
 from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement
 from flowmaster_delivery.model.catalog import Catalog, Environment
+from flowmaster_delivery.model.rollback import Trigger
 from flowmaster_delivery.model.rollout import Pod
 from flowmaster_delivery.policy.analysis import judge
-from flowmaster_delivery.policy.rollback import Case
-from flowmaster_delivery.policy.watching import Resident, measured_limits, of_judgement
+from flowmaster_delivery.policy.watching import Resident, measured_limits
 from flowmaster_delivery.ports import Ports
 
 YOUNG_AT_ONCE = 20
 """Services that came in since the window began, and are asked for each for itself in one look."""
 
 
-def cases(
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One figure of one service, and which trigger it is a matter of."""
+
+    service: str
+    trigger: Trigger
+    judgement: Judgement
+
+
+def judge_all(
     environment: Environment,
     catalog: Catalog,
     residents: Mapping[str, Resident],
     pods: Mapping[str, tuple[Pod, ...]],
     ports: Ports,
     now: datetime,
-) -> tuple[Case, ...]:
-    """What figures over their limits make of it; nothing where the environment measures none."""
-    if environment.metrics is None:
-        return ()
+) -> tuple[Judged, ...]:
+    """Every figure that a trigger of these services names."""
     look = _Look(environment, catalog, residents, pods, ports, now)
-    found: list[Case] = []
-    for name, resident in residents.items():
+    found: list[Judged] = []
+    for name in residents:
         rule = environment.safeguards_of(catalog.services[name]).rollback
         for trigger, limit in measured_limits(rule):
             judged = look.judged(name, limit)
-            if judged is None:
-                continue
-            case = of_judgement(name, environment.name, trigger, judged, resident.digest)
-            found += [case] if case else []
+            if judged is not None:
+                found.append(Judged(name, trigger, judged))
     return tuple(found)
 
 

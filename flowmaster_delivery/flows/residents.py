@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from flowmaster_delivery.flows.figures import Judged
+from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.policy.rollback import what_brought
-from flowmaster_delivery.policy.watching import Resident, resident
+from flowmaster_delivery.policy.watching import Resident, first_period, resident
 from flowmaster_delivery.ports import History
 
 LOOKED_BACK = 20
@@ -47,6 +50,18 @@ class Residents:
             if found is not None:
                 self.known[name] = found
         return {name: one for name, one in self.known.items() if wanted.get(name) == one.digest}
+
+    def remember(self, judged: Iterable[Judged], history: History, now: datetime) -> None:
+        """Put the figures of a verified image's first whole window on record, once."""
+        by_service: dict[str, list[Judgement]] = defaultdict(list)
+        for one in judged:
+            by_service[one.service].append(one.judgement)
+        for name, judgements in by_service.items():
+            known = self.known[name]
+            found = first_period(known, judgements, now)
+            if found is not None:
+                history.record(found)
+                self.known[name] = resident(known.digest, known.since, (found,))
 
     def _is_due(self, name: str, digest: str, now: datetime) -> bool:
         image, at = self.asked.get(name, ("", now))

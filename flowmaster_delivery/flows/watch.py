@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from flowmaster_delivery.flows import figures
 from flowmaster_delivery.flows.canary import sweep
+from flowmaster_delivery.flows.figures import judge_all
 from flowmaster_delivery.flows.goal import Asked, Clock, Pace
 from flowmaster_delivery.flows.health import Round, look_all
 from flowmaster_delivery.flows.illness import hold_if_ill
@@ -35,7 +35,7 @@ from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.policy.health import FAILING, worth_recording
 from flowmaster_delivery.policy.rollback import Case
-from flowmaster_delivery.policy.watching import of_look
+from flowmaster_delivery.policy.watching import of_judgement, of_look
 from flowmaster_delivery.ports import History, Ports
 
 Call = Callable[[], None]
@@ -139,8 +139,22 @@ class Watch:
         if environment.metrics is None:
             return
         residents = place.residents.of(looks, environment, ports.history, now)
-        over = figures.cases(environment, self._catalog, residents, found.pods, ports, now)
+        judged = judge_all(environment, self._catalog, residents, found.pods, ports, now)
+        over = [
+            case
+            for one in judged
+            if (
+                case := of_judgement(
+                    one.service,
+                    environment.name,
+                    one.trigger,
+                    one.judgement,
+                    residents[one.service].digest,
+                )
+            )
+        ]
         self._act(place, over, failing | {case.service for case in over}, of, ports)
+        place.residents.remember(judged, ports.history, now)
 
     def _act(
         self, place: _Place, cases: Sequence[Case], failing: set[str], of: int, ports: Ports

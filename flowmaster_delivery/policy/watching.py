@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement
@@ -11,7 +11,11 @@ from flowmaster_delivery.model.health import HealthObservation, HealthRule, Heal
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import RollbackRule, Trigger
 from flowmaster_delivery.model.verification import Verification
+from flowmaster_delivery.policy.analysis import usable
 from flowmaster_delivery.policy.rollback import Case
+
+COMPARED = Figure.LATENCY_P95
+"""What later periods are compared in: a verification without it says nothing of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Resident:
     baseline: Mapping[Figure, Measurement] = field(default_factory=dict)
     own: bool = False
     """Whether those are of this image, and not of the one before."""
+    verification: Verification | None = None
+    """That it was verified, where it was."""
 
 
 def of_look(look: HealthObservation, rule: HealthRule) -> Case | None:
@@ -77,10 +83,34 @@ def resident(digest: str, since: datetime, verifications: Iterable[Verification]
 
     `verifications` newest first.
     """
-    verified = [one for one in verifications if one.verified and one.figures]
-    own = next((one for one in verified if one.digest == digest), None)
-    found = own or next(iter(verified), None)
-    figures = found.figures if found else ()
-    return Resident(
-        digest, since, {one.measurement.figure: one.measurement for one in figures}, own is not None
-    )
+    verified = [one for one in verifications if one.verified]
+    measured = [(one, known) for one in verified if COMPARED in (known := _known(one))]
+    own = next((figures for one, figures in measured if one.digest == digest), None)
+    found = own or next((figures for _, figures in measured), {})
+    last = next((one for one in verified if one.digest == digest), None)
+    return Resident(digest, since, found, own is not None, last)
+
+
+def first_period(
+    resident: Resident, judged: Iterable[Judgement], now: datetime
+) -> Verification | None:
+    """The verification of an image with the figures of its first whole window, where there is none
+    yet: later ones are compared with them. What is over its limit is nothing to compare with."""
+    if resident.own or resident.verification is None:
+        return None
+    compared = [one for one in judged if one.limit.times_baseline]
+    whole = [
+        one
+        for one in compared
+        if one.outcome is not Outcome.FAILURE
+        and one.measurement.window >= one.limit.window
+        and usable(one.measurement, one.limit)
+    ]
+    if not whole or len(whole) < len(compared):
+        return None
+    return replace(resident.verification, at=now, figures=tuple(whole))
+
+
+def _known(verification: Verification) -> dict[Figure, Measurement]:
+    measured = (one.measurement for one in verification.figures)
+    return {one.figure: one for one in measured if one.value is not None and not one.error}

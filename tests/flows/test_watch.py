@@ -305,6 +305,20 @@ def test_a_service_twice_as_slow_as_when_it_was_verified_asks_once(world: World)
     assert judged.baseline.value == pytest.approx(0.1)
 
 
+def test_a_verified_image_without_figures_is_measured_once_and_compared_with_that(
+    world: World,
+) -> None:
+    world.verified("api", A, 0.1, Figure.CPU)
+    world.metrics.tell("api-", requests=1_000, p95=0.05)
+    world.look(3)
+    known = world.history.verifications("api", "production")
+    assert [len(one.figures) for one in known] == [1, 1]
+    assert known[0].figures[0].measurement.value == pytest.approx(0.05, rel=0.5)
+    world.metrics.tell("api-", p95=0.9)
+    world.look()
+    assert [incident.state for incident in world.incidents] == [IncidentState.ASKED]
+
+
 def test_without_a_verified_period_slowness_is_not_judged(world: World) -> None:
     world.metrics.tell("api-", requests=1_000, p95=5.0)
     world.look(5)

@@ -13,6 +13,7 @@ from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, RollbackRule, Trigger, TriggerRule
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.watching import (
+    first_period,
     measured_limits,
     of_judgement,
     of_look,
@@ -88,3 +89,47 @@ def test_without_one_it_is_compared_with_that_of_the_image_before() -> None:
 def test_what_was_never_verified_is_compared_with_nothing() -> None:
     bare = replace(verified("B", 0.1), figures=())
     assert resident("B", NOON, (bare,)).baseline == {}
+
+
+def baseline_limit(
+    outcome: Outcome, window: timedelta = WINDOW, requests: float = 500
+) -> Judgement:
+    limit = Limit(Figure.LATENCY_P95, 2.0, WINDOW, times_baseline=True)
+    measured = Measurement(Figure.LATENCY_P95, "q", window, NOON, 0.1, requests)
+    return Judgement(measured, limit, outcome, "", None)
+
+
+def test_figures_that_could_not_be_measured_are_compared_with_by_nobody() -> None:
+    empty = verified("B", 0.1)
+    (one,) = empty.figures
+    blank = replace(one, measurement=replace(one.measurement, value=None))
+    found = resident("B", NOON, (replace(empty, figures=(blank,)), verified("A", 0.2)))
+    assert (found.baseline[Figure.LATENCY_P95].value, found.own) == (0.2, False)
+
+
+def test_the_first_whole_window_of_a_verified_image_is_what_later_ones_are_compared_with() -> None:
+    bare = replace(verified("B", 0.1), figures=())
+    kept = first_period(resident("B", NOON, (bare,)), [baseline_limit(Outcome.INCONCLUSIVE)], NOON)
+    assert kept is not None
+    assert (kept.digest, kept.verified, len(kept.figures)) == ("B", True, 1)
+    assert resident("B", NOON, (kept,)).own
+
+
+@pytest.mark.parametrize(
+    "judgement",
+    [
+        baseline_limit(Outcome.FAILURE),
+        baseline_limit(Outcome.INCONCLUSIVE, WINDOW / 2),
+        baseline_limit(Outcome.INCONCLUSIVE, requests=3),
+    ],
+    ids=["over its limit", "half a window", "too few requests"],
+)
+def test_nothing_less_is_kept_to_compare_with(judgement: Judgement) -> None:
+    bare = replace(verified("B", 0.1), figures=())
+    assert first_period(resident("B", NOON, (bare,)), [judgement], NOON) is None
+
+
+def test_what_was_not_verified_or_has_its_figures_is_not_recorded_again() -> None:
+    good = [baseline_limit(Outcome.SUCCESS)]
+    assert first_period(resident("B", NOON, (verified("A", 0.1),)), good, NOON) is None
+    assert first_period(resident("B", NOON, (verified("B", 0.1),)), good, NOON) is None
