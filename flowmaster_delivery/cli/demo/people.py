@@ -98,6 +98,13 @@ class Clone:
             with file.open("a", encoding="utf-8") as opened:
                 opened.write(line + "\n")
 
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files whole."""
+        for path, content in files.items():
+            file = self.place / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+
     def commit(self, message: str) -> str:
         """Commit all; the commit's id."""
         self.git("add", "--all")

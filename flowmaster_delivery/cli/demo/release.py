@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowmaster_delivery.cli.demo.narrator import expect
 from flowmaster_delivery.cli.demo.people import Person, Project
@@ -19,10 +19,17 @@ class Release:
     version: str
     services: Sequence[str]
     author: Person
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path to content of what is written anew, beside a line in each service."""
 
     @property
     def project(self) -> Project:
         return Project(self.stage.catalog.repository(self.repository).project)
+
+    @property
+    def named(self) -> str:
+        """Its version as commands take it where several repositories have one of that name."""
+        return f"{self.repository}@{self.version}"
 
     def push(self, message: str) -> str:
         """Change every service and push to develop; the commit."""
@@ -33,6 +40,7 @@ class Release:
             path = f"{folder}/src/main.py".lstrip("/")
             files[path] = f"# {message} ({self.version})"
         clone.change(files)
+        clone.write(self.files)
         commit = clone.commit(message)
         self.stage.narrator.command("git push origin develop")
         clone.git("push", "-q", "origin", "develop")
@@ -80,6 +88,13 @@ class Release:
         clone.git("tag", "-a", self.version, "-m", f"Release {self.version}", commit)
         self.stage.narrator.command(f"git push origin {self.version}")
         clone.git("push", "-q", "origin", self.version)
+
+    def becomes_candidate(self) -> None:
+        """Wait until intake has made a candidate of the tag."""
+        self.stage.wait_for_begin(
+            environment="production", repository=self.repository, version=self.version
+        )
+        self.stage.narrator.say(f"{self.named} is a candidate for production")
 
     def same_digests(self, one: str, other: str) -> bool:
         """Whether both environments run the same images of the services."""

@@ -104,14 +104,24 @@ class Stage:
         except httpx.HTTPError:
             return False
 
-    def order_pods(self, **order: object) -> None:
-        """Tell the sandbox's cluster how pods shall fare from now on."""
+    def order_services(self, **order: object) -> None:
+        """Tell the sandbox's services how to answer from now on."""
         response = client().post(
-            f"{self.told['control_url']}/sandbox/pods",
+            f"{self.told['control_url']}/sandbox/services",
             json=order,
             headers={"Authorization": f"Bearer {self.told['control_token']}"},
         )
         response.raise_for_status()
+
+    def incident_of(self, service: str, *states: str, limit: float = PATIENCE) -> Any:
+        """The incident of a service in production, once it is in one of the states."""
+
+        def found() -> Any:
+            incidents = self.session.server().get("/api/incidents", {"environment": "production"})
+            ours = (i for i in incidents if service in i["services"] and i["state"] in states)
+            return next(ours, None)
+
+        return wait_for(f"an incident of {service} that is {' or '.join(states)}", found, limit)
 
     def page(self, service: str, chapter: str, environment: str) -> str:
         """The page of an asset's partition in the UI."""

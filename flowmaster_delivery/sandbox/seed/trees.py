@@ -59,7 +59,10 @@ CREATE TABLE IF NOT EXISTS processes (id uuid PRIMARY KEY, name text NOT NULL);
 """
 
 
-FIRST_SCHEMA = "1"
+SCHEMAS = "1-2"
+"""Schema versions that a service's first image says it runs on."""
+ON_THE_FIRST_ALONE = ("process-design",)
+"""Services whose first image needs what a contraction takes away: it leaves them no way back."""
 FIRST_MIGRATION = {
     "before": 0,
     "after": 1,
@@ -121,7 +124,8 @@ def _service(service: Service, catalog: Catalog) -> Iterator[tuple[str, str]]:
     yield str(folder / "src/main.py"), MAIN.format(**names)
     yield str(folder / "tests/test_main.py"), TEST.format(**names)
     if service.migrations:
-        yield str(folder / "schema.json"), _json(dict.fromkeys(service.migrations, FIRST_SCHEMA))
+        runs_on = "1" if service.name in ON_THE_FIRST_ALONE else SCHEMAS
+        yield str(folder / "schema.json"), _json(dict.fromkeys(service.migrations, runs_on))
     if service.kind is Kind.DEPLOYMENT:
         image = f"{catalog.registry_host}/{service.image}:latest"
         yield str(folder / "k8s/deployment.yaml"), _yaml(manifests.deployment(service, image))
