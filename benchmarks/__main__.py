@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import definitions, fleet, idle, latency, wave, whole
+from benchmarks import definitions, fleet, going_back, idle, latency, safeguards, wave, whole
 from benchmarks.figures import Figure, keep, show
 
 MEASURES: dict[str, Callable[[], Iterator[Figure]]] = {
     "definitions": definitions.measure,
     "idle": idle.measure,
     "fleet": fleet.measure,
+    "rollback": going_back.measure,
+    "kills": safeguards.kills,
+    "rows": safeguards.rows,
     "wave": wave.measure,
     "latency": latency.measure,
     "tests": whole.tests,

@@ -61,7 +61,7 @@ class FarEnd:
                 self.ports,
                 previous=self._seen.get(name, {}),
                 now=now,
-            )
+            ).observations
             for name, environment in self.catalog.environments.items()
         }
         seconds = time.perf_counter() - started
