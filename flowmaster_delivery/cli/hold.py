@@ -9,6 +9,7 @@ from rich.table import Table
 
 from flowmaster_delivery.cli.console import out
 from flowmaster_delivery.cli.session import Session
+from flowmaster_delivery.model.promotion import EVERY_SERVICE
 
 
 @click.group(invoke_without_command=True)
@@ -64,4 +65,5 @@ def place(session: Session, environment: str, service: str, reason: str) -> None
 def release(session: Session, hold_id: str, reason: str) -> None:
     """Release the hold ID (see `flowmaster hold`)."""
     released = session.server().post(f"/api/holds/{hold_id}/release", {"reason": reason})
-    click.echo(f"{released['service']} may be promoted to {released['environment']} again")
+    what = "everything" if released["service"] == EVERY_SERVICE else released["service"]
+    click.echo(f"{what} may be promoted to {released['environment']} again")

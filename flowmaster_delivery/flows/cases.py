@@ -23,7 +23,7 @@ from flowmaster_delivery.model.catalog import Environment, Kind, Service
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, Trigger
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method, last_success
 from flowmaster_delivery.model.verification import Validation, Verification
 from flowmaster_delivery.policy.rollback import Case, incident_id
 from flowmaster_delivery.policy.waves import waves
@@ -175,9 +175,11 @@ def _failed_canary(
 ) -> Incident:
     """The service itself was never touched: what is left to do is the hold, and telling people."""
     what, now = record.version or record.commit[:8], work.now()
-    words = f"the canary of {what} failed: {record.message}"
+    words = f"{what}: {record.message}"
     case = Case(record.service, record.environment, Trigger.CANARY, words, now, record.digest)
     identity = incident_id(record.service, record.environment, record.digest, None)
+    past = past_of(case, work.history)
+    runs = last_success(past.records)
     incident = Incident(
         id=identity,
         environment=environment.name,
@@ -193,9 +195,10 @@ def _failed_canary(
         from_version=record.version,
         from_commit=record.commit,
         to_digest=record.previous_digest,
+        to_version=runs.version if runs and runs.digest == record.previous_digest else None,
         judgements=record.judgements,
         evidence={f"{p.pod}: {p.reason}": p.message for p in record.problems},
-        hold_id=free_hold_id(identity, past_of(case, work.history)),
+        hold_id=free_hold_id(identity, past),
         run_id=record.run_id,
     )
     incident = replace(incident, told=alarms.whom(incident, work.catalog))

@@ -12,15 +12,17 @@ from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.policy.rollback import what_brought
-from flowmaster_delivery.policy.watching import Resident, first_period, resident
+from flowmaster_delivery.policy.watching import Resident, compared_with, first_period, resident
 from flowmaster_delivery.ports import History
 
 LOOKED_BACK = 20
 READ_AT_ONCE = 40
 """Services that are read anew in one look: the first look of a process waits for no thousand."""
 AGAIN_AFTER = timedelta(minutes=1)
-"""A record comes at the end of a rollout, and a verification later still: so often they are asked
-for until they are there."""
+"""What has no record may get one: so often it is asked for until it is there."""
+VERIFIED_SOON = timedelta(seconds=15)
+"""A verification ends later than its rollout: so often it is asked for, since nothing is over twice
+a baseline that is not known."""
 VERIFIED_BY = timedelta(hours=2)
 """So long after the rollout at the latest."""
 
@@ -61,15 +63,16 @@ class Residents:
             found = first_period(known, judgements, now)
             if found is not None:
                 history.record(found)
-                self.known[name] = resident(known.digest, known.since, (found,))
+                self.known[name] = compared_with(known, found)
 
     def _is_due(self, name: str, digest: str, now: datetime) -> bool:
         image, at = self.asked.get(name, ("", now))
         if image != digest:
             return True
         known = self.known.get(name)
-        may_come = known is None or (not known.own and now - known.since < VERIFIED_BY)
-        return may_come and now - at >= AGAIN_AFTER
+        if known is None:
+            return now - at >= AGAIN_AFTER
+        return known.expected and now - known.since < VERIFIED_BY and now - at >= VERIFIED_SOON
 
 
 def _read(name: str, digest: str, environment: Environment, history: History) -> Resident | None:
@@ -78,4 +81,4 @@ def _read(name: str, digest: str, environment: Environment, history: History) ->
     if brought is None:
         return None
     verifications = history.verifications(name, environment.name, limit=LOOKED_BACK)
-    return resident(digest, brought.finished_at, verifications)
+    return resident(brought, verifications)

@@ -142,7 +142,7 @@ def place_hold(incident: Incident, environment: Environment, work: Work) -> None
         return
     name = incident.services[0]
     what = incident.to_version or (incident.to_digest or "")[:19]
-    verb = "rolled back to" if incident.trigger is not Trigger.CANARY else "its canary failed, on"
+    verb = "rollback to" if incident.trigger is not Trigger.CANARY else "its canary failed beside"
     fingerprint = _fingerprint(incident, work) if environment.automatic else ""
     work.history.record(
         Hold(

@@ -44,6 +44,9 @@ class Look:
     errors: int = 0
     """Judgements in a row, this one included, that could not be made."""
 
+    def blind(self, rule: CanaryRule) -> bool:
+        return self.outcome is Outcome.ERROR and self.errors >= rule.errors_in_a_row
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -146,7 +149,7 @@ def _on_its_way(
     unready: str,
 ) -> Decision:
     end = (canary.step_began or now) + rule.steps[canary.step].pause
-    blind = look is not None and look.errors >= rule.errors_in_a_row
+    blind = look is not None and look.blind(rule)
     if not blind and (now < end or look is None or look.at < end):
         return Decision(Move.WAIT, look.words if look else "not judged yet")
     words = unready or (look.words if look else "not judged yet")

@@ -45,6 +45,8 @@ def report(incident: Incident) -> str:
 def title(incident: Incident) -> str:
     """`api in production was rolled back`, as plain text."""
     names = ", ".join(incident.services)
+    if incident.trigger is Trigger.CANARY and incident.state is IncidentState.ROLLED_BACK:
+        return f"the canary of {names} in {incident.environment} was taken away"
     return f"{names} in {incident.environment} {STATES[incident.state]}"
 
 
@@ -98,9 +100,14 @@ def _evidence(incident: Incident) -> Iterator[str]:
     yield "## Evidence"
     if incident.judgements:
         yield ""
-        yield "| figure | outcome | value | threshold | baseline | requests | window | at | query |"
-        yield "|---|---|---|---|---|---|---|---|---|"
+        yield "| figure | outcome | value | threshold | baseline | requests | window | at |"
+        yield "|---|---|---|---|---|---|---|---|"
         yield from (_row(judgement) for judgement in incident.judgements)
+        yield ""
+        yield "Asked by:"
+        yield ""
+        queries = (j.measurement.query for j in incident.judgements if j.measurement.query)
+        yield from (f"- `{query}`" for query in dict.fromkeys(queries))
     if incident.evidence:
         yield ""
         yield from (f"- {escaped(k)}: {escaped(v)}" for k, v in sorted(incident.evidence.items()))
@@ -116,8 +123,7 @@ def _row(judgement: Judgement) -> str:
         _baseline(judgement.baseline),
         "" if measured.requests is None else f"{measured.requests:.0f}",
         span(measured.window),
-        _clock(measured.at),
-        f"`{measured.query.replace('|', chr(92) + '|')}`" if measured.query else "",
+        f"{measured.at.astimezone(UTC):%H:%M:%S}",
     )
     return f"| {' | '.join(cells)} |"
 

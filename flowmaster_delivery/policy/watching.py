@@ -10,6 +10,7 @@ from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measure
 from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import RollbackRule, Trigger
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.analysis import usable
 from flowmaster_delivery.policy.rollback import Case
@@ -30,6 +31,8 @@ class Resident:
     """Whether those are of this image, and not of the one before."""
     verification: Verification | None = None
     """That it was verified, where it was."""
+    expected: bool = False
+    """Whether its own verification may still come."""
 
 
 def of_look(look: HealthObservation, rule: HealthRule) -> Case | None:
@@ -78,17 +81,25 @@ def measured_limits(rule: RollbackRule) -> Iterator[tuple[Trigger, Limit]]:
             yield one.trigger, one.limit
 
 
-def resident(digest: str, since: datetime, verifications: Iterable[Verification]) -> Resident:
-    """With the figures of its newest verified period, else of that of the image before.
+def resident(brought: DeploymentRecord, verifications: Iterable[Verification]) -> Resident:
+    """What `brought` brought, with the figures of its newest verified period, else of that of the
+    image before. What was adopted is never verified.
 
     `verifications` newest first.
     """
+    digest = brought.digest
     verified = [one for one in verifications if one.verified]
     measured = [(one, known) for one in verified if COMPARED in (known := _known(one))]
     own = next((figures for one, figures in measured if one.digest == digest), None)
-    found = own or next((figures for _, figures in measured), {})
     last = next((one for one in verified if one.digest == digest), None)
-    return Resident(digest, since, found, own is not None, last)
+    return Resident(
+        digest=digest,
+        since=brought.finished_at,
+        baseline=own or next((figures for _, figures in measured), {}),
+        own=own is not None,
+        verification=last,
+        expected=last is None and brought.method is not Method.ADOPTION,
+    )
 
 
 def first_period(
@@ -109,6 +120,11 @@ def first_period(
     if not whole or len(whole) < len(compared):
         return None
     return replace(resident.verification, at=now, figures=tuple(whole))
+
+
+def compared_with(known: Resident, verification: Verification) -> Resident:
+    """With the figures of a verification of its own."""
+    return replace(known, baseline=_known(verification), own=True, verification=verification)
 
 
 def _known(verification: Verification) -> dict[Figure, Measurement]:

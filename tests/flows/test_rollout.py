@@ -237,7 +237,7 @@ def test_back_to_the_previous_image_holds_the_service(shipped: World) -> None:
     assert (record.method, record.outcome, record.digest) == (Method.ROLLBACK, Outcome.SUCCESS, B)
     assert (record.version, record.fingerprint) == ("v1.1.0", f"fp-{B}")
     [hold] = shipped.history.holds()
-    assert (hold.author, hold.reason) == ("joe", "rolled back to v1.1.0: it is broken")
+    assert (hold.author, hold.reason) == ("joe", "rollback to v1.1.0: it is broken")
 
 
 def test_back_again_goes_further_back_and_not_forth(shipped: World) -> None:

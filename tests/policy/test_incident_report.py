@@ -65,8 +65,14 @@ def test_the_story_is_whole() -> None:
 
 def test_every_judgement_can_be_judged_again() -> None:
     (row,) = [line for line in report(INCIDENT).splitlines() if line.startswith("| error_rate")]
-    for part in ("failure", "8 %", "5 %", "1200", "5 min", "12:00:00", 'sum(rate(x{a=~"b\\|c"}'):
+    for part in ("failure", "8 %", "5 %", "1200", "5 min", "12:00:00"):
         assert part in row
+    assert '- `sum(rate(x{a=~"b|c"}' in report(INCIDENT)
+
+
+def test_a_canary_that_was_taken_away_is_called_that() -> None:
+    canary = replace(INCIDENT, trigger=Trigger.CANARY, state=IncidentState.ROLLED_BACK)
+    assert title(canary).startswith("the canary of api in production was taken away")
 
 
 def test_a_baseline_is_shown_where_there_was_one() -> None:

@@ -11,6 +11,7 @@ from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measure
 from flowmaster_delivery.model.health import HealthRule, HealthState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, RollbackRule, Trigger, TriggerRule
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.watching import (
     first_period,
@@ -76,19 +77,25 @@ def test_triggers_without_a_limit_are_not_measured() -> None:
     assert list(measured_limits(rule)) == []
 
 
+def brought(digest: str, method: Method = Method.ROLLOUT) -> DeploymentRecord:
+    return DeploymentRecord(
+        "api", "production", method, Outcome.SUCCESS, digest, None, "f", "c", NOON, NOON, "sam"
+    )
+
+
 def test_an_image_is_compared_with_its_own_verified_period() -> None:
-    found = resident("B", NOON, (verified("C", 0.3), verified("B", 0.2), verified("A", 0.1)))
+    found = resident(brought("B"), (verified("C", 0.3), verified("B", 0.2), verified("A", 0.1)))
     assert (found.baseline[Figure.LATENCY_P95].value, found.own) == (0.2, True)
 
 
 def test_without_one_it_is_compared_with_that_of_the_image_before() -> None:
-    found = resident("B", NOON, (verified("B", 0.9, Outcome.FAILURE), verified("A", 0.1)))
+    found = resident(brought("B"), (verified("B", 0.9, Outcome.FAILURE), verified("A", 0.1)))
     assert (found.baseline[Figure.LATENCY_P95].value, found.own) == (0.1, False)
 
 
 def test_what_was_never_verified_is_compared_with_nothing() -> None:
     bare = replace(verified("B", 0.1), figures=())
-    assert resident("B", NOON, (bare,)).baseline == {}
+    assert resident(brought("B"), (bare,)).baseline == {}
 
 
 def baseline_limit(
@@ -103,16 +110,18 @@ def test_figures_that_could_not_be_measured_are_compared_with_by_nobody() -> Non
     empty = verified("B", 0.1)
     (one,) = empty.figures
     blank = replace(one, measurement=replace(one.measurement, value=None))
-    found = resident("B", NOON, (replace(empty, figures=(blank,)), verified("A", 0.2)))
+    found = resident(brought("B"), (replace(empty, figures=(blank,)), verified("A", 0.2)))
     assert (found.baseline[Figure.LATENCY_P95].value, found.own) == (0.2, False)
 
 
 def test_the_first_whole_window_of_a_verified_image_is_what_later_ones_are_compared_with() -> None:
     bare = replace(verified("B", 0.1), figures=())
-    kept = first_period(resident("B", NOON, (bare,)), [baseline_limit(Outcome.INCONCLUSIVE)], NOON)
+    kept = first_period(
+        resident(brought("B"), (bare,)), [baseline_limit(Outcome.INCONCLUSIVE)], NOON
+    )
     assert kept is not None
     assert (kept.digest, kept.verified, len(kept.figures)) == ("B", True, 1)
-    assert resident("B", NOON, (kept,)).own
+    assert resident(brought("B"), (kept,)).own
 
 
 @pytest.mark.parametrize(
@@ -126,10 +135,15 @@ def test_the_first_whole_window_of_a_verified_image_is_what_later_ones_are_compa
 )
 def test_nothing_less_is_kept_to_compare_with(judgement: Judgement) -> None:
     bare = replace(verified("B", 0.1), figures=())
-    assert first_period(resident("B", NOON, (bare,)), [judgement], NOON) is None
+    assert first_period(resident(brought("B"), (bare,)), [judgement], NOON) is None
 
 
 def test_what_was_not_verified_or_has_its_figures_is_not_recorded_again() -> None:
     good = [baseline_limit(Outcome.SUCCESS)]
-    assert first_period(resident("B", NOON, (verified("A", 0.1),)), good, NOON) is None
-    assert first_period(resident("B", NOON, (verified("B", 0.1),)), good, NOON) is None
+    assert first_period(resident(brought("B"), (verified("A", 0.1),)), good, NOON) is None
+    assert first_period(resident(brought("B"), (verified("B", 0.1),)), good, NOON) is None
+
+
+def test_what_was_adopted_awaits_no_verification() -> None:
+    assert not resident(brought("B", Method.ADOPTION), ()).expected
+    assert resident(brought("B"), ()).expected
