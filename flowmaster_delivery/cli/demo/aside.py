@@ -17,7 +17,7 @@ FRONTEND = "flowmaster-frontend"
 FRONTEND_VERSION = "v2.0.0"
 """The frontend's releases are its own, and so are those of the migrations."""
 MIGRATIONS = "database-migrations"
-MIGRATIONS_VERSION = "v1.1.0"
+MIGRATIONS_VERSION = "v3.0.0"
 CONTRACTION = {
     "before": 1,
     "after": 2,

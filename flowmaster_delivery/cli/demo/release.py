@@ -28,7 +28,7 @@ class Release:
 
     @property
     def named(self) -> str:
-        """Its version as commands take it where several repositories have one of that name."""
+        """Its version as people name it among those of other repositories."""
         return f"{self.repository}@{self.version}"
 
     def push(self, message: str) -> str:

@@ -118,8 +118,8 @@ class Story:
             "the promoted services should answer in production",
         )
         page = self.stage.page(CHANGED[0], "deployment", "production")
-        self.tell.say("production is healthy on the digests that were built for dev;", page)
-        self.tell.say("the first production release took", f"{self.tell.seconds:.0f} s from zero")
+        said = "production is healthy on the digests that were built for dev"
+        self.tell.say(f"{said}, {self.tell.seconds:.0f} s after nothing was there", page)
 
     def matrix(self) -> None:
         self.must("status")
@@ -140,7 +140,7 @@ class Story:
             return plan["open"] or None
 
         services = " ".join(f"--service {name}" for name in release.services)
-        self.tell.command(f"flowmaster plan production {release.named} {services}")
+        self.tell.command(f"flowmaster plan production {release.version} {services}")
         try:
             wait_for(f"the gate of {release.named}", open_, PATIENCE)
         except StoryBroken as broken:

@@ -32,11 +32,14 @@ class Troubles:
     @property
     def steps(self) -> Sequence[tuple[str, Callable[[], None]]]:
         return (
-            ("The frontend's new version fails 5 % of its requests: its canary", self.canary),
-            ("Verified, and bad some time later: the watch", self.turned_bad),
-            ("Slow, and nobody is sure: a person is asked", self.turned_slow),
-            ("A migration that takes something away", self.contraction),
-            ("Bad again, and the simple way back is closed", self.no_way_back),
+            (
+                "The frontend's new version fails 5 % of its requests, and so its canary",
+                self.canary,
+            ),
+            ("A service turns bad after it was verified: the watch takes it back", self.turned_bad),
+            ("A slow one may have its reasons: a person is asked", self.turned_slow),
+            ("A migration takes away what the version before needed", self.contraction),
+            ("A service turns bad again, and the simple way back is closed", self.no_way_back),
         )
 
     def canary(self) -> None:
@@ -45,17 +48,17 @@ class Troubles:
         self.open(release)
         new = self.stage.digests("staging")[FRONTEND]
         self.stage.order_services(workload=FRONTEND, image=f"*{new}", failure_rate=0.05)
-        status = self.stage.flowmaster("promote", "production", release.named, who=self.sam)
+        status = self.stage.flowmaster("promote", "production", release.version, who=self.sam)
         expect(status == 1, f"the canary should have failed, but the status was {status}")
-        incident = self.stage.incident_of(FRONTEND, "rolled_back")
-        self.must("incident", "show", incident["id"])
+        self.stage.incident_of(FRONTEND, "rolled_back")
+        self.must("incident", "list")
         expect(self.stage.answers("production", FRONTEND), "the old version should still answer")
         expect(
             self.stage.digests("production")[FRONTEND] == before,
             "what failed must not be on record as what runs",
         )
         page = self.stage.page(FRONTEND, "deployment", "production")
-        self.tell.say("one pod of three had it; the service itself was never touched", page)
+        self.tell.say("one pod beside two had it; the service itself was never touched", page)
 
     def turned_bad(self) -> None:
         before = self._break(BAD, "--errors", "8%")
@@ -78,14 +81,14 @@ class Troubles:
     def contraction(self) -> None:
         release = self.behind.migrations
         self.open(release)
-        self.must("promote", "production", release.named, "--reason", "nothing reads it any more")
+        self.must("promote", "production", release.version, "--reason", "nothing reads it any more")
         self.must("migration", "list", "production")
 
     def no_way_back(self) -> None:
         before = self._break(STUCK, "--errors", "8%")
         incident = self.stage.incident_of(STUCK, "failed", "left", "rolled_back")
         expect(incident["state"] != "rolled_back", f"{STUCK} must not go back: {incident['why']}")
-        self.must("incident", "show", incident["id"])
+        self.must("incident", "list")
         expect(self._runs(STUCK) == before, "the image should have stayed as it was")
         expect(bool(self._holds_of_all()), "production should be held as a whole")
         self.tell.say(f"{MIGRATIONS} took away what the version before needs: people are paged")
