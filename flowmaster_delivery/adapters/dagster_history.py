@@ -5,8 +5,9 @@ Where a record stands (every event carries the record and its seal in its metada
 - ImageRecord: materialization of `<service>/image`; Admission: of `<service>/promotion`;
 - DeploymentRecord: materialization of `<service>/deployment` where it succeeded, else observation;
 - HealthObservation: observation (by the watch) or materialization (by a run) of `<service>/health`;
-- Verification: observation of `<service>/health`; CanaryOrder and MigrationRecord: of
-  `<service>/deployment`;
+- Verification: materialization of `<service>/verified` where it succeeded, else observation: of its
+  own, so that finding one does not mean reading all that the watch saw;
+- CanaryOrder and MigrationRecord: observations of `<service>/deployment`;
 - ReleaseSeen, Approval and Override: observations of `release/<repository>`, the version as their
   partition;
 - Incident: observations of the one key `incidents`; Hold: of `holds`, without partition, so that
@@ -53,6 +54,12 @@ RECORD_KEY = "flowmaster/record"
 SEAL_KEY = "flowmaster/seal"
 HOLDS = AssetKey(["holds"])
 INCIDENTS = AssetKey(["incidents"])
+CHAPTERS: Mapping[type[Record], str] = {
+    ImageRecord: "image",
+    DeploymentRecord: "deployment",
+    HealthObservation: "health",
+    Verification: "verified",
+}
 PAGE = 1000
 """Events of one query; Dagster allows 10,000."""
 
@@ -129,8 +136,9 @@ class DagsterHistory:
     def verifications(
         self, service: str, environment: str, limit: int = 50
     ) -> tuple[Verification, ...]:
-        where = _filter(AssetKey([service, "health"]), environment)
-        return tuple(islice(self._all_observed(Verification, where), limit))
+        where = _filter(AssetKey([service, "verified"]), environment)
+        found = sorted(self._events(Verification, where, limit), key=lambda one: one.at)
+        return tuple(reversed(found))[:limit]
 
     def migrations(
         self, job: str, environment: str, limit: int = 200
@@ -162,10 +170,7 @@ class DagsterHistory:
 
     def record(self, record: Record, shown: str = "") -> None:
         key, partition = _place(record)
-        materialized = isinstance(record, ImageRecord | Admission) or (
-            isinstance(record, DeploymentRecord) and record.outcome is Outcome.SUCCESS
-        )
-        event = AssetMaterialization if materialized else AssetObservation
+        event = AssetMaterialization if _stands(record) else AssetObservation
         report = {"report": MetadataValue.md(shown)} if shown else {}
         self._instance.report_runless_asset_event(
             event(
@@ -231,19 +236,28 @@ def _metadata(event: EventLogRecord) -> Mapping[str, object]:
     return content.metadata if content else {}
 
 
+def _stands(record: Record) -> bool:
+    """Whether it says what is so from now on; the others are seen and change nothing."""
+    match record:
+        case ImageRecord() | Admission():
+            return True
+        case DeploymentRecord():
+            return record.outcome is Outcome.SUCCESS
+        case Verification():
+            return record.verified
+        case _:
+            return False
+
+
 def _place(record: Record) -> tuple[AssetKey, str | None]:
     match record:
-        case ImageRecord():
-            return AssetKey([record.service, "image"]), record.environment
+        case ImageRecord() | DeploymentRecord() | HealthObservation() | Verification():
+            return AssetKey([record.service, CHAPTERS[type(record)]]), record.environment
+        case CanaryOrder():
+            return AssetKey([record.service, "deployment"]), record.environment
         case Admission():
             candidate = record.candidate
             return AssetKey([candidate.service, "promotion"]), candidate.environment
-        case DeploymentRecord():
-            return AssetKey([record.service, "deployment"]), record.environment
-        case HealthObservation() | Verification():
-            return AssetKey([record.service, "health"]), record.environment
-        case CanaryOrder():
-            return AssetKey([record.service, "deployment"]), record.environment
         case MigrationRecord():
             return AssetKey([record.migration.job, "deployment"]), record.environment
         case Incident():

@@ -115,7 +115,8 @@ def _sensors(platform: Platform) -> list[SensorDefinition]:
 
 
 def _records(catalog: Catalog) -> list[AssetSpec]:
-    """What is on record and made by no run: releases, holds and incidents."""
+    """What is on record and materialized by no run of its own."""
+    services = catalog.services.values()
     releases = [
         AssetSpec(
             AssetKey(["release", name]),
@@ -136,4 +137,15 @@ def _records(catalog: Catalog) -> list[AssetSpec]:
         group_name="incidents",
         partitions_def=environments(catalog),
     )
-    return [*releases, holds, incidents]
+    return [*releases, *(_verified(catalog, service) for service in services), holds, incidents]
+
+
+def _verified(catalog: Catalog, service: Service) -> AssetSpec:
+    """What a rollback may go back to; written by the run that asks for health, and by the watch."""
+    return AssetSpec(
+        AssetKey([service.name, "verified"]),
+        deps=[AssetKey([service.name, "health"])],
+        description="Images that passed what the environment asks for: ways back.",
+        group_name=identifier(service.repository) + "_verified",
+        partitions_def=environments(catalog),
+    )

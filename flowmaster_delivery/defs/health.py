@@ -13,6 +13,7 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
+    AssetMaterialization,
     AssetObservation,
     AssetsDefinition,
     MaterializeResult,
@@ -87,7 +88,7 @@ def health_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         work = work_of(context, delivery)
         found = _verified(context, seen, service, environment, delivery, work.pace)
         if found is not None:
-            yield _observation(found, delivery)
+            context.log_event(_judged(found, delivery))
             with in_our_words(context):
                 _follow(found, work)
         yield from _answers(service, environment, asked, seen, found)
@@ -202,9 +203,11 @@ def _unasked(validation: Validation, *, required: bool) -> CheckResult:
     return CheckResult(validation, Outcome.SUCCESS, NOT_REQUIRED)
 
 
-def _observation(found: Verification, delivery: Delivery) -> AssetObservation:
-    return AssetObservation(
-        AssetKey([found.service, "health"]),
+def _judged(found: Verification, delivery: Delivery) -> AssetMaterialization | AssetObservation:
+    """On `<service>/verified`: a materialization is a way back, an observation is none."""
+    event = AssetMaterialization if found.verified else AssetObservation
+    return event(
+        AssetKey([found.service, "verified"]),
         partition=found.environment,
         description=f"verification: {found.outcome}",
         metadata={

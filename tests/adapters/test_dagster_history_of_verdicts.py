@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster import DagsterInstance
+from dagster import AssetKey, DagsterInstance, EventLogRecord
 
 from flowmaster_delivery.adapters.dagster_history import DagsterHistory
 from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement
 from flowmaster_delivery.model.canary import CanaryCommand, CanaryOrder
 from flowmaster_delivery.model.catalog import GateName
+from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.incident import Incident, IncidentState, Moment
 from flowmaster_delivery.model.migration import (
     Direction,
@@ -83,9 +84,14 @@ AN_OVERRIDE = Override(
 
 
 @pytest.fixture
-def history() -> Iterator[DagsterHistory]:
+def instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as instance:
-        yield DagsterHistory(instance, "a key that is long enough", page=2)
+        yield instance
+
+
+@pytest.fixture
+def history(instance: DagsterInstance) -> DagsterHistory:
+    return DagsterHistory(instance, "a key that is long enough", page=2)
 
 
 def test_each_comes_back_as_it_was(history: DagsterHistory) -> None:
@@ -119,3 +125,30 @@ def test_an_incident_is_known_by_its_last_state(history: DagsterHistory) -> None
         ("i1", IncidentState.ROLLED_BACK),
     ]
     assert [i.id for i in history.incidents("production", limit=1)] == ["i1"]
+
+
+def test_a_verification_that_failed_is_on_record_and_no_way_back(
+    history: DagsterHistory, instance: DagsterInstance
+) -> None:
+    failed = replace(A_VERIFICATION, outcome=Outcome.FAILURE, at=NOW + timedelta(hours=1))
+    history.record(A_VERIFICATION)
+    history.record(failed)
+    assert history.verifications("api", "production") == (failed, A_VERIFICATION)
+    (materialized,) = instance.fetch_materializations(AssetKey(["api", "verified"]), 10).records
+    assert history.read(Verification, _metadata_of(materialized)) == A_VERIFICATION
+
+
+def test_one_is_found_without_reading_what_the_watch_saw(
+    history: DagsterHistory, instance: DagsterInstance
+) -> None:
+    history.record(A_VERIFICATION)
+    for minutes in range(20):
+        at = NOW + timedelta(minutes=minutes)
+        history.record(HealthObservation("api", "production", HealthState.HEALTHY, DIGEST, "f", at))
+    assert history.verifications("api", "production", limit=1) == (A_VERIFICATION,)
+    assert not instance.fetch_observations(AssetKey(["api", "verified"]), 10).records
+
+
+def _metadata_of(event: EventLogRecord) -> Mapping[str, object]:
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata

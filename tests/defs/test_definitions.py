@@ -39,8 +39,11 @@ def test_the_shipped_catalog_has_four_assets_for_each_of_29_services(
     assert len(catalog.services) == 29
     assert {AssetKey([s, c]) for s in catalog.services for c in chapters} <= keys
     records = keys - {AssetKey([s, c]) for s in catalog.services for c in chapters}
-    assert records == {AssetKey(["holds"]), AssetKey(["incidents"])} | {
-        AssetKey(["release", repository]) for repository in catalog.repositories
+    assert records == {
+        AssetKey(["holds"]),
+        AssetKey(["incidents"]),
+        *(AssetKey(["release", repository]) for repository in catalog.repositories),
+        *(AssetKey([service, "verified"]) for service in catalog.services),
     }
 
 

@@ -76,7 +76,9 @@ def test_a_push_reaches_the_cluster_and_is_healthy(lab: DevLab) -> None:
     head = lab.push("api")
     ran = lab.run("dev", ("api",), ship=True, reason="a push")
     assert ran.status == "SUCCESS", ran.words
-    assert ran.materialized == {f"api/{c}" for c in ("image", "promotion", "deployment", "health")}
+    assert ran.materialized == {
+        f"api/{chapter}" for chapter in ("image", "promotion", "deployment", "health", "verified")
+    }
     assert lab.digest("api") == lab.built("api", head)
     (record, *_) = lab.platform.history.deployments("api", "dev")
     assert (record.outcome, record.asked_by, record.reason) == (Outcome.SUCCESS, "dana", "a push")
