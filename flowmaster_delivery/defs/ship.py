@@ -1,10 +1,11 @@
 """The ship sensor: what a promotion run admitted is brought to the cluster by a run of its own.
 
 Two runs, so that a closed gate never marks a deployment as failed that is healthy as it is. A run
-that failed ships nothing, unless it was asked to ship partially.
+that failed ships nothing, unless it was asked to ship partially. A deployment run that failed is
+tried again only where nothing came to an end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRecord,
+    RunRequest,
     RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
@@ -29,6 +31,7 @@ from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform, clock
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.orders import shipping
+from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import Admission
 from flowmaster_delivery.policy.submission import Purpose
 from flowmaster_delivery.ports import RunOrder
@@ -57,9 +60,14 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
         requests = []
         for record in _ended_promotions(platform.instance(context), since - OVERLAP):
             run = record.dagster_run
-            who = platform.delivery(platform.instance(context)).asker(run)
-            orders = list(_orders(run, platform, platform.instance(context)))
-            requests += new_requests(orders, who.name, platform, platform.instance(context))
+            instance = platform.instance(context)
+            who = platform.delivery(instance).asker(run)
+            orders = list(_orders(run, platform, instance))
+            requests += [
+                request
+                for request in new_requests(orders, who.name, platform, instance)
+                if _is_first(request, orders) or not _came_to_an_end(run, platform, instance)
+            ]
         return SensorResult(
             run_requests=requests,
             skip_reason=None if requests else SkipReason("no promotion has ended"),
@@ -67,6 +75,23 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
         )
 
     return ship
+
+
+def _is_first(request: RunRequest, orders: Iterable[RunOrder]) -> bool:
+    return any(request.run_key == order.occasion for order in orders)
+
+
+def _came_to_an_end(run: DagsterRun, platform: Platform, instance: DagsterInstance) -> bool:
+    """Whether a service that the run admitted failed, or was stopped by somebody: its release ended
+    there. What no cluster could be asked for, and what a crash cut off, has no end yet."""
+    history = platform.ports(instance).history
+    for admission in _admitted(run, platform, instance):
+        candidate = admission.candidate
+        for record in history.deployments(candidate.service, candidate.environment, limit=5):
+            since = record.digest == candidate.digest and record.started_at >= admission.at
+            if since and record.outcome in (Outcome.FAILURE, Outcome.INCONCLUSIVE):
+                return True
+    return False
 
 
 def _ended_promotions(instance: DagsterInstance, since: datetime) -> list[RunRecord]:

@@ -13,12 +13,15 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     RunRequest,
+    SensorResult,
 )
 
 from flowmaster_delivery.defs.intake import pack, unpack
 from flowmaster_delivery.defs.requests import TRIES
 from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import Unreachable
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.model.seal import Grant
 from flowmaster_delivery.model.source import Refs
 from flowmaster_delivery.policy.intake import Seen
@@ -262,6 +265,34 @@ def test_what_is_shipping_is_not_shipped_again(lab: Lab) -> None:
     (request,) = found.run_requests or ()
     lab.launched(request.tags)
     assert lab.tick("ship", found.cursor).run_requests == []
+
+
+def shipped(lab: Lab, outcome: Outcome) -> SensorResult:
+    """What the sensor orders after a deployment run that failed, with one outcome on record."""
+    ended_promotion(lab, DagsterRunStatus.SUCCESS)
+    found = lab.tick("ship")
+    (request,) = found.run_requests or ()
+    (admission, *_) = lab.platform.history.admissions("api", "dev")
+    moment = datetime.now(UTC)
+    lab.platform.history.record(
+        DeploymentRecord(
+            "api", "dev", Method.ROLLOUT, outcome, admission.candidate.digest or "", None,
+            "f", "c", moment, moment, "dana",
+        )
+    )  # fmt: skip
+    lab.instance.report_run_failed(lab.launched(request.tags))
+    lab.now = moment + timedelta(seconds=90)
+    return lab.tick("ship", found.cursor)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILURE, Outcome.INCONCLUSIVE])
+def test_a_release_that_came_to_an_end_is_not_shipped_again(lab: Lab, outcome: Outcome) -> None:
+    assert shipped(lab, outcome).run_requests == []
+
+
+def test_a_release_that_the_cluster_gave_no_answer_to_is_shipped_again(lab: Lab) -> None:
+    (again,) = shipped(lab, Outcome.ERROR).run_requests or ()
+    assert again.tags["flowmaster/occasion"].endswith("/try:1")
 
 
 SOURCE = {
