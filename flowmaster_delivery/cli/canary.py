@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from operator import itemgetter
 
 import click
-from rich.table import Table
 
-from flowmaster_delivery.cli.console import out, short
+from flowmaster_delivery.cli.console import short
+from flowmaster_delivery.cli.listing import Columns, Row, json_option, print_list, within
 from flowmaster_delivery.cli.session import Session
 
 DONE = {
@@ -33,31 +32,16 @@ def canary(ctx: click.Context) -> None:
 
 @canary.command()
 @click.argument("environment", required=False)
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def status(session: Session, environment: str | None = None, as_json: bool = False) -> None:
     """The canaries that run, with their share and their last judgement."""
-    params = {"environment": environment} if environment else {}
-    found = session.server().get("/api/canaries", params)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        click.echo("no canary is running")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("service", "environment", "image", "step", "share", "last judgement"):
-        table.add_column(name, no_wrap=name != "last judgement")
-    for row in found:
-        image = row["version"] or short(row["digest"])
-        step = f"{row['step']} of {row['steps']}"
-        table.add_row(
-            row["service"], row["environment"], image, step, row["share"], _last_words(row)
-        )
-    out().print(table)
+    found = session.server().get("/api/canaries", within(environment))
+    nothing = "no canary is running"
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=["last judgement"])
 
 
-def _last_words(row: dict[str, Any]) -> str:
+def _last_words(row: Row) -> str:
     given = row["order"]
     said = row["said"] or "not judged yet"
     if row["verdict"]:
@@ -65,6 +49,16 @@ def _last_words(row: dict[str, Any]) -> str:
     if given and given["command"] == "pause":
         return f"{said}; paused by {given['by']}: {given['reason']}"
     return f"{said}; asks for orders" if row["asked"] else said
+
+
+COLUMNS: Columns = {
+    "service": itemgetter("service"),
+    "environment": itemgetter("environment"),
+    "image": lambda row: row["version"] or short(row["digest"]),
+    "step": lambda row: f"{row['step']} of {row['steps']}",
+    "share": itemgetter("share"),
+    "last judgement": _last_words,
+}
 
 
 def _ordering(command: str, help_: str) -> None:

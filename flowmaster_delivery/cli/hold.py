@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from operator import itemgetter
 
 import click
-from rich.table import Table
 
-from flowmaster_delivery.cli.console import out
+from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list, within
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.model.promotion import EVERY_SERVICE
+
+COLUMNS: Columns = {
+    "id": itemgetter("id"),
+    "service": itemgetter("service"),
+    "environment": itemgetter("environment"),
+    "by": itemgetter("author"),
+    "since": lambda row: minute(row["at"]),
+    "reason": itemgetter("reason"),
+}
 
 
 @click.group(invoke_without_command=True)
@@ -22,27 +30,12 @@ def hold(ctx: click.Context) -> None:
 
 @hold.command("list")
 @click.option("--environment", help="Only of this one.")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def list_holds(session: Session, environment: str | None = None, as_json: bool = False) -> None:
     """The holds that are in force."""
-    params = {"environment": environment} if environment else {}
-    found = session.server().get("/api/holds", params)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        click.echo("nothing is held")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "service", "environment", "by", "since", "reason"):
-        table.add_column(name, no_wrap=name != "reason")
-    for row in found:
-        since = row["at"][:16].replace("T", " ")
-        table.add_row(
-            row["id"], row["service"], row["environment"], row["author"], since, row["reason"]
-        )
-    out().print(table)
+    found = session.server().get("/api/holds", within(environment))
+    print_list(found, COLUMNS, as_json=as_json, nothing="nothing is held", wrapped=["reason"])
 
 
 @hold.command()

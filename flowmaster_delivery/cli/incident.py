@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 
 import click
 from rich.markdown import Markdown
-from rich.table import Table
 
 from flowmaster_delivery.cli.console import out, talk
 from flowmaster_delivery.cli.following import conclude, follow
+from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list, within
 from flowmaster_delivery.cli.session import Session
+
+COLUMNS: Columns = {
+    "id": itemgetter("id"),
+    "since": lambda row: minute(row["opened_at"]),
+    "environment": itemgetter("environment"),
+    "services": lambda row: ", ".join(row["services"]),
+    "trigger": itemgetter("trigger"),
+    "state": itemgetter("state"),
+    "reason": itemgetter("reason"),
+}
 
 
 @click.group(invoke_without_command=True)
@@ -27,7 +38,7 @@ def incident(ctx: click.Context) -> None:
 @incident.command("list")
 @click.option("--environment", help="Only of this one.")
 @click.option("--open", "only_open", is_flag=True, help="Only those that are not over.")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def list_incidents(
     session: Session,
@@ -36,24 +47,10 @@ def list_incidents(
     as_json: bool = False,
 ) -> None:
     """The newest incidents, newest first."""
-    params = {"environment": environment} if environment else {}
-    found = session.server().get("/api/incidents", params | ({"open": "1"} if only_open else {}))
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        click.echo("there is no incident")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "since", "environment", "services", "trigger", "state", "reason"):
-        table.add_column(name, no_wrap=name not in ("services", "reason"))
-    for row in found:
-        since = row["opened_at"][:16].replace("T", " ")
-        names = ", ".join(row["services"])
-        table.add_row(
-            row["id"], since, row["environment"], names, row["trigger"], row["state"], row["reason"]
-        )
-    out().print(table)
+    params = within(environment) | ({"open": "1"} if only_open else {})
+    found = session.server().get("/api/incidents", params)
+    wrapped = ["services", "reason"]
+    print_list(found, COLUMNS, as_json=as_json, nothing="there is no incident", wrapped=wrapped)
 
 
 @incident.command()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from operator import itemgetter
 
 import click
-from rich.table import Table
 
-from flowmaster_delivery.cli.console import out
+from flowmaster_delivery.cli.listing import (
+    Columns,
+    Row,
+    json_option,
+    minute,
+    print_list,
+    within,
+)
 from flowmaster_delivery.cli.session import Session
 
 
@@ -21,27 +27,29 @@ def migration(ctx: click.Context) -> None:
 
 @migration.command("list")
 @click.argument("environment", required=False)
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def list_schemas(session: Session, environment: str | None = None, as_json: bool = False) -> None:
     """The schemas, everywhere or in ENVIRONMENT, with what was done to them last."""
-    params = {"environment": environment} if environment else {}
-    found = session.server().get("/api/migrations", params)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        click.echo("no service works on a schema")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("schema", "environment", "version", "since", "by", "note"):
-        table.add_column(name, no_wrap=name != "note")
-    for row in found:
-        last = row["last"] or {"at": "", "asked_by": "", "message": "nothing is on record"}
-        version = "?" if row["version"] is None else str(row["version"])
-        since, note = last["at"][:16].replace("T", " "), row["trouble"] or last["message"]
-        table.add_row(row["job"], row["environment"], version, since, last["asked_by"], note)
-    out().print(table)
+    found = session.server().get("/api/migrations", within(environment))
+    nothing = "no service works on a schema"
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=["note"])
+
+
+def _last(row: Row) -> Row:
+    nothing = {"at": "", "asked_by": "", "message": "nothing is on record"}
+    last: Row = row["last"] or nothing
+    return last
+
+
+COLUMNS: Columns = {
+    "schema": itemgetter("job"),
+    "environment": itemgetter("environment"),
+    "version": lambda row: "?" if row["version"] is None else str(row["version"]),
+    "since": lambda row: minute(_last(row)["at"]),
+    "by": lambda row: _last(row)["asked_by"],
+    "note": lambda row: row["trouble"] or _last(row)["message"],
+}
 
 
 @migration.command()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from flowmaster_delivery.cli.console import out
 from flowmaster_delivery.cli.durations import duration
+from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list
 from flowmaster_delivery.cli.session import Session
+
+COLUMNS: Columns = {
+    "id": lambda row: row["override"]["id"],
+    "gate": lambda row: row["override"]["gate"],
+    "by": lambda row: row["override"]["by"],
+    "until": lambda row: minute(row["until"]),
+    "reason": lambda row: row["override"]["reason"],
+    "counts": lambda row: row["flaw"] or "yes",
+}
 
 
 class GiveByDefault(click.Group):
@@ -70,7 +77,7 @@ def give(
     click.echo(
         f"{given['by']} overrides {given['gate']} of {environment} for "
         f"{given['repository']}@{given['version']} ({given['commit'][:8]}) "
-        f"until {given['expires_at'][:16].replace('T', ' ')} UTC: {given['id']}"
+        f"until {minute(given['expires_at'])} UTC: {given['id']}"
     )
     click.echo(f"next: flowmaster plan {environment} {version}")
 
@@ -78,22 +85,11 @@ def give(
 @override.command("list")
 @click.argument("environment")
 @click.argument("version")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def list_overrides(session: Session, environment: str, version: str, as_json: bool) -> None:
     """Every override of VERSION in ENVIRONMENT, the expired ones as well."""
     params = {"environment": environment, "version": version}
     found = session.server().get("/api/overrides", params)
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    if not found:
-        click.echo(f"nothing of {version} is overridden in {environment}")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "gate", "by", "until", "reason", "counts"):
-        table.add_column(name, no_wrap=name not in ("reason", "counts"))
-    for row in found:
-        one, until = row["override"], row["until"][:16].replace("T", " ")
-        table.add_row(one["id"], one["gate"], one["by"], until, one["reason"], row["flaw"] or "yes")
-    out().print(table)
+    nothing, wrapped = f"nothing of {version} is overridden in {environment}", ["reason", "counts"]
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=wrapped)

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flowmaster_delivery.cli.console import out, print_reasons, short
+from flowmaster_delivery.cli.listing import grid
 from flowmaster_delivery.cli.session import Session
 
 
@@ -45,9 +45,7 @@ def print_plan(console: Console, answer: Mapping[str, Any]) -> None:
         f"{found['repository']}@{found['version']} ({found['commit'][:8]}) to "
         f"[bold]{found['environment']}[/bold]"
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("service", "runs", "candidate", "commits", "verdict"):
-        table.add_column(name, no_wrap=True)
+    table = grid(("service", "runs", "candidate", "commits", "verdict"))
     for row in found["rows"]:
         table.add_row(*_cells(row))
     console.print(table)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flowmaster_delivery.cli.console import out, talk
 from flowmaster_delivery.cli.durations import duration
+from flowmaster_delivery.cli.listing import grid
 from flowmaster_delivery.cli.session import Server, Session
 from flowmaster_delivery.model.errors import CatalogFault, Malformed
 
@@ -157,9 +157,8 @@ def print_replay(console: Console, found: Replay, *, every: bool) -> None:
     """A row for each finding that is not what happened anyway, then all of it in one sentence."""
     shown = [f for f in found.findings if every or not (f.is_promotion and f.as_it_happened)]
     if shown:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("when", "service", "what happened", "it would have", "why"):
-            table.add_column(name, no_wrap=name in ("when", "service"))
+        wrapped = ("what happened", "it would have", "why")
+        table = grid(("when", "service", *wrapped), wrapped=wrapped)
         for finding in shown:
             table.add_row(*_cells(finding))
         console.print(table)
@@ -168,11 +167,11 @@ def print_replay(console: Console, found: Replay, *, every: bool) -> None:
         console.print(Text(f"not on record, and not judged: {', '.join(unread)}", style="dim"))
     for note in found.notes:
         console.print(Text(note, style="dim"))
-    console.print(found.summary)
+    console.print(Text(found.summary))
 
 
 def _cells(finding: Finding) -> tuple[str | Text, ...]:
     same = ", as it happened" if finding.as_it_happened else ""
     would = Text(f"{finding.would}{same}", style=STYLES.get(finding.would, "default"))
     when = finding.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-    return when, finding.service, finding.happened, would, finding.why
+    return when, finding.service, Text(finding.happened), would, Text(finding.why)

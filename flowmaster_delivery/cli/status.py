@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flowmaster_delivery.cli.console import HEALTH, LEGEND, age, out, short
+from flowmaster_delivery.cli.listing import grid, json_option
 from flowmaster_delivery.cli.session import Session
 
 Row = Mapping[str, Any]
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, for machines.")
+@json_option
 @click.pass_obj
 def status(session: Session, as_json: bool) -> None:
     """What runs where: version, digest, health and since when, of every service.
@@ -38,10 +38,7 @@ def print_matrix(console: Console, rows: Sequence[Row], now: datetime) -> None:
     """The matrix, and beneath it what does not fit into a cell."""
     environments = list(dict.fromkeys(row["environment"] for row in rows))
     cells = {(row["service"], row["environment"]): row for row in rows}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("service", no_wrap=True)
-    for environment in environments:
-        table.add_column(environment, no_wrap=True)
+    table = grid(("service", *environments))
     for service in dict.fromkeys(row["service"] for row in rows):
         table.add_row(service, *(_cell(cells.get((service, e)), now) for e in environments))
     console.print(table)

@@ -57,6 +57,14 @@ def test_only_open_ones_are_listed_where_that_is_wanted(shell: Shell, asked: Inc
     assert [row["id"] for row in rows] == [asked.id]
 
 
+def test_what_people_and_pods_say_is_shown_as_it_is(shell: Shell, asked: Incident) -> None:
+    said = "log: [/api] answered [red]500[/red]"
+    shell.office.history.record(replace(asked, reason=said))
+    listed = shell.run("incident")
+    assert listed.exit_code == 0, listed.output
+    assert said in " ".join(listed.stdout.split())
+
+
 def test_where_nothing_happened_that_is_said(shell: Shell) -> None:
     assert shell.run("incident").stdout == "there is no incident\n"
 
