@@ -14,12 +14,14 @@ Where a record stands (every event carries the record and its seal in its metada
   all of them cost one query.
 
 All but releases and holds in the partition of their environment. Reads see what other processes
-wrote.
+wrote. A database that cannot be asked is Unreachable, in reads and in writes.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -35,9 +37,11 @@ from dagster import (
     MetadataValue,
     TextMetadataValue,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from flowmaster_delivery.adapters.dagster_codec import decode, sealed
 from flowmaster_delivery.model.canary import CanaryOrder
+from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord
 from flowmaster_delivery.model.incident import Incident
@@ -62,6 +66,9 @@ CHAPTERS: Mapping[type[Record], str] = {
 }
 PAGE = 1000
 """Events of one query; Dagster allows 10,000."""
+AWAY = (SQLAlchemyError, sqlite3.Error, OSError)
+"""What Dagster's storages raise where their database gives no answer; the one on Postgres wraps it
+in an exception of its own, after five tries."""
 
 R = TypeVar("R")
 Fetch = Callable[[AssetRecordsFilter, int, str | None], EventRecordsResult]
@@ -172,13 +179,11 @@ class DagsterHistory:
         key, partition = _place(record)
         event = AssetMaterialization if _stands(record) else AssetObservation
         report = {"report": MetadataValue.md(shown)} if shown else {}
-        self._instance.report_runless_asset_event(
-            event(
-                asset_key=key,
-                partition=partition,
-                metadata={**report, **self.metadata_of(record)},
-            )
+        made = event(
+            asset_key=key, partition=partition, metadata={**report, **self.metadata_of(record)}
         )
+        with _asked(f"{type(record).__name__} could not be written"):
+            self._instance.report_runless_asset_event(made)
 
     def metadata_of(self, record: Record) -> dict[str, TextMetadataValue]:
         """What makes an event of a run count: the record and its seal."""
@@ -207,7 +212,9 @@ class DagsterHistory:
         """Records of up to `limit` events, newest first, read in pages as they are asked for."""
         cursor, left = None, limit
         while left is None or left > 0:
-            page = fetch(where, self._page if left is None else min(self._page, left), cursor)
+            size = self._page if left is None else min(self._page, left)
+            with _asked(f"{where.asset_key.to_user_string()} could not be read"):
+                page = fetch(where, size, cursor)
             yield from self._parsed(kind, page)
             if not page.has_more:
                 return
@@ -219,6 +226,19 @@ class DagsterHistory:
             record = self.read(kind, _metadata(event))
             if record is not None:
                 yield record
+
+
+@contextmanager
+def _asked(what: str) -> Iterator[None]:
+    """A database that gives no answer is Unreachable: what it holds is not known."""
+    try:
+        yield
+    except Exception as error:
+        found = next((e for e in (error.__cause__, error) if isinstance(e, AWAY)), None)
+        if found is None:
+            raise
+        said = (str(found).splitlines() or [type(found).__name__])[0]
+        raise Unreachable(f"the database of Dagster gives no answer: {what}: {said}") from error
 
 
 def _filter(

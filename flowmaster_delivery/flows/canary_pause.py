@@ -9,7 +9,7 @@ from flowmaster_delivery.flows.telling import canary_asks
 from flowmaster_delivery.flows.trial import Standing, Steady
 from flowmaster_delivery.flows.waiting import LOOK_SECONDS, Grace
 from flowmaster_delivery.model.canary import CanaryOrder
-from flowmaster_delivery.model.errors import DeliveryError, NotFound, Superseded, Transient
+from flowmaster_delivery.model.errors import DeliveryError, Denied, NotFound, Superseded, Transient
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import Phase, Pod, Progress, Workload
 from flowmaster_delivery.policy.canary import (
@@ -61,7 +61,7 @@ class Pause:
         """Read and decide; None while the cluster cannot be asked."""
         try:
             decision = self._seen()
-        except Transient as error:
+        except (Transient, Denied) as error:
             since = self._blind_since = self._blind_since or self._pace.monotonic()
             self._tell(f"the cluster cannot be asked: {error}")
             if self._pace.monotonic() - since >= self._grip.seconds:

@@ -16,7 +16,14 @@ from flowmaster_delivery.flows.leasing import LEASE_SECONDS
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, check_kind, roll_back
 from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Environment
-from flowmaster_delivery.model.errors import DeliveryError, NotFound, Permanent, Refused, Transient
+from flowmaster_delivery.model.errors import (
+    DeliveryError,
+    Denied,
+    NotFound,
+    Permanent,
+    Refused,
+    Transient,
+)
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold
@@ -40,7 +47,7 @@ def take_back(incident: Incident, work: Work, *, preempt: bool = True) -> Incide
             return _left(incident, f"overtaken: {by.asked_by} brought {_named(by)}", work)
         try:
             done = carry_out(incident, work, preempt=preempt)
-        except Transient as error:
+        except (Transient, Denied) as error:  # we may not ask: neither failure nor success
             return _delayed(incident, str(error), work)
         except DeliveryError as error:
             return _fail(incident, str(error), work)
@@ -124,7 +131,7 @@ def _resume(incident: Incident, environment: Environment, work: Work) -> None:
     cluster, holder = work.ports.cluster(environment), work.asked.run_id
     try:
         cluster.acquire(incident.services[0], holder, preempt=False, ttl=LEASE_SECONDS)
-    except (Refused, Transient):
+    except (Refused, Denied, Transient):
         return
     incident = _again(incident, work)
     if incident.state is IncidentState.ROLLING_BACK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS, PAUSE_SECONDS
-from flowmaster_delivery.model.errors import Superseded, Transient
+from flowmaster_delivery.model.errors import Denied, Superseded, Transient
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
     Phase,
@@ -80,7 +80,7 @@ class Wait:
             self._renew()
             self._seen = self._cluster.workload(self._goal.service)
             pods = self._cluster.pods(self._goal.service)
-        except Transient as error:
+        except (Transient, Denied) as error:  # a credential that has expired says nothing of pods
             self._blind = str(error)
             self._tell(Progress(Phase.WAITING, f"the cluster cannot be asked: {error}"))
             return None
@@ -108,13 +108,20 @@ class Wait:
                 return self._done(Outcome.FAILURE, found.message)
             case Phase.SUPERSEDED:
                 return self._done(Outcome.INCONCLUSIVE, found.message)
-            case Phase.WAITING:
+            case Phase.WAITING | Phase.ENDING:
                 return None
 
     def _timed_out(self) -> Done:
+        """A node that is slow to end old pods says nothing against an image that all of it runs."""
         if self._blind:
             said = f"the cluster has given no answer at the end of the time: {self._blind}"
             return self._done(Outcome.ERROR, said)
+        if self._last.phase is Phase.ENDING:
+            said = (
+                f"{self._seen.name}: {self._seen.desired} of {self._seen.desired} replicas run it"
+            )
+            late = f"{self._last.message} after {self._goal.seconds:.0f} s"
+            return self._done(Outcome.SUCCESS, f"{said}; {late}")
         said = f"not complete after {self._goal.seconds:.0f} s. {self._last.message}"
         return self._done(Outcome.FAILURE, said)
 

@@ -6,6 +6,7 @@ runs beside the watch, in its process. What a process leaves half-done the next 
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections import deque
@@ -37,6 +38,8 @@ from flowmaster_delivery.policy.health import FAILING, worth_recording
 from flowmaster_delivery.policy.rollback import Case
 from flowmaster_delivery.policy.watching import of_judgement, of_look
 from flowmaster_delivery.ports import History, Ports
+
+LOG = logging.getLogger(__name__)
 
 Call = Callable[[], None]
 Spawn = Callable[[Call], None]
@@ -196,6 +199,10 @@ class Watch:
                 act()
             except DeliveryError as error:
                 self._said.append(f"incident {incident.id}: {error}")
+            except Exception as error:
+                # Nobody else would hear of it; the incident stays open, and is carried on.
+                LOG.exception("incident %s", incident.id)
+                self._said.append(f"incident {incident.id}: {type(error).__name__}: {error}")
             finally:
                 self._busy.discard(incident.id)
 

@@ -85,6 +85,8 @@ class Lease:
 
 class Phase(StrEnum):
     WAITING = "waiting"
+    ENDING = "ending"
+    """All of it runs the image; pods of before, that get no new requests, have not ended yet."""
     COMPLETE = "complete"
     FAILED = "failed"
     SUPERSEDED = "superseded"

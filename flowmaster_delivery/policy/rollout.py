@@ -143,7 +143,8 @@ def _leftovers(now: Workload, pods: tuple[Pod, ...]) -> Progress | None:
     old = [pod for pod in pods if mark is not None and pod.template_hash != mark]
     if not old:
         return None
-    return Progress(Phase.WAITING, f"{now.name}: {len(old)} old pods are still ending")
+    phase = Phase.ENDING if all(pod.terminating for pod in old) else Phase.WAITING
+    return Progress(phase, f"{now.name}: {len(old)} old pods are still ending")
 
 
 def may_mend_itself(now: Workload, progress_: Progress) -> bool:

@@ -20,6 +20,8 @@ class FakeDeployments:
     """Image reference to what keeps its pods from being ready."""
     stuck: bool = False
     """Whether rollouts stay before their last stage."""
+    lingering: int = 0
+    """Pods of before that do not end, though they are asked to."""
     _ahead: dict[str, list[Stage]] = field(default_factory=dict)
     _made: int = 0
 
@@ -188,7 +190,11 @@ class FakeDeployments:
             Pod(f"{name}-old-{number}", f"10.0.1.{number + 1}", True, "old", "sha256:old")
             for number in range(old)
         ]
-        return (*fresh, *gone)
+        ending = [
+            Pod(f"{name}-ending-{n}", None, False, "old", "sha256:old", terminating=True)
+            for n in range(self.lingering)
+        ]
+        return (*fresh, *gone, *ending)
 
 
 def _hash(reference: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
 from flowmaster_delivery.model.catalog import Kind, Service
-from flowmaster_delivery.model.errors import NotFound, Refused, Superseded, Unreachable
+from flowmaster_delivery.model.errors import Denied, NotFound, Refused, Superseded, Unreachable
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
     Condition,
@@ -131,6 +131,36 @@ def test_a_rollout_that_never_ends_fails_at_its_time_with_its_last_words(
     done = go(cluster)
     assert done.outcome is Outcome.FAILURE
     assert "not complete after 60 s. api: 1 old replicas are still to go" in done.message
+
+
+def test_old_pods_that_do_not_end_fail_no_image_that_all_of_it_runs(cluster: FakeCluster) -> None:
+    """They get no new requests; a rollback for them would be one for a slow node."""
+    cluster.lingering = 1
+    done = go(cluster)
+    assert done.outcome is Outcome.SUCCESS
+    assert (
+        done.message == "api: 1 of 1 replicas run it; api: 1 old pods are still ending after 60 s"
+    )
+
+
+def test_old_pods_that_end_in_time_are_waited_for(cluster: FakeCluster) -> None:
+    cluster.lingering = 1
+    said: list[Progress] = []
+    cluster.on_call["renew"] = lambda: setattr(cluster, "lingering", 0)
+    assert go(cluster, said=said).message == "api: 1 of 1 replicas run it"
+    assert "api: 1 old pods are still ending" in [progress.message for progress in said]
+
+
+def test_a_credential_that_expires_while_we_wait_is_no_failure(cluster: FakeCluster) -> None:
+    cluster.failing["pods"] = [Denied("401: expired")] * 1_000
+    done = go(cluster)
+    assert done.outcome is Outcome.ERROR
+    assert "401: expired" in done.message
+
+
+def test_a_credential_that_is_renewed_while_we_wait_goes_on(cluster: FakeCluster) -> None:
+    cluster.failing["pods"] = [Denied("401: expired")] * 5
+    assert go(cluster).outcome is Outcome.SUCCESS
 
 
 def test_a_cluster_that_is_away_for_a_while_is_waited_for(cluster: FakeCluster) -> None:

@@ -22,7 +22,7 @@ from flowmaster_delivery.flows.people import (
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.taking_back import carried_out, close, resume, take_back
 from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, RefRule, Repository
-from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName, Unreachable
+from flowmaster_delivery.model.errors import Denied, NotFound, Refused, UnknownName, Unreachable
 from flowmaster_delivery.model.events import Severity
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.incident import Incident, IncidentState
@@ -315,6 +315,18 @@ def test_a_cluster_that_is_away_fails_nothing_and_is_carried_on_when_it_is_back(
     assert incident.state is IncidentState.ROLLING_BACK
     assert world.told() == ["incident_opened", "rollback_delayed"]
     world.cluster.failing.clear()
+    go_on(world)
+    assert (world.incident.state, world.runs()) == (IncidentState.ROLLED_BACK, A)
+
+
+def test_a_credential_that_expired_fails_no_rollback_and_is_told(world: World) -> None:
+    record = world.failed()
+    world.cluster.failing["acquire"] = [Denied("401: expired")] * 2
+    (incident,) = after_deployment(record, world.work())
+    assert incident.state is IncidentState.ROLLING_BACK
+    assert world.told() == ["incident_opened", "rollback_delayed"]
+    go_on(world)
+    assert world.incident.state is IncidentState.ROLLING_BACK
     go_on(world)
     assert (world.incident.state, world.runs()) == (IncidentState.ROLLED_BACK, A)
 

@@ -394,3 +394,20 @@ def test_an_environment_that_cannot_be_looked_at_keeps_no_other_from_it(world: W
     world.cluster.failing["canaries"] = [Unreachable("gone")] * 10
     said = world.look()
     assert any("could not be looked at" in words for words in said)
+
+
+def test_what_breaks_beside_the_watch_is_said_and_carried_on(world: World) -> None:
+    def breaks() -> None:
+        raise RuntimeError("a bug of ours")
+
+    world.breaks("api")
+    world.look(3)
+    world.cluster.on_call["acquire"] = breaks
+    world.act()
+    (incident,) = world.incidents
+    assert incident.state is IncidentState.ROLLING_BACK
+    assert f"incident {incident.id}: RuntimeError: a bug of ours" in world.look()
+    world.look(6)
+    world.act()
+    (incident,) = world.incidents
+    assert (incident.state, world.runs()) == (IncidentState.ROLLED_BACK, B)

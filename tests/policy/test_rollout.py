@@ -88,7 +88,12 @@ def test_it_is_complete_when_all_of_it_runs() -> None:
 
 def test_old_pods_that_are_still_ending_keep_it_from_its_end() -> None:
     found = look(DONE, pod(), pod(mark="old1", terminating=True))
-    assert (found.phase, found.message) == (Phase.WAITING, "api: 1 old pods are still ending")
+    assert (found.phase, found.message) == (Phase.ENDING, "api: 1 old pods are still ending")
+
+
+def test_old_pods_that_are_not_even_ending_are_waited_for() -> None:
+    found = look(DONE, pod(), pod(mark="old1"), pod(mark="old1", terminating=True))
+    assert found.phase is Phase.WAITING
 
 
 def test_no_replicas_wanted_is_complete_at_once() -> None:

@@ -6,8 +6,9 @@ Objects travel as the JSON that the server speaks; `shapes` turns them into noun
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,6 +42,8 @@ TIMEOUT = (3.05, 10.0)
 READ_BUDGET = 15.0
 """Seconds that a read may take in all, repeats included."""
 MANAGER = "flowmaster"
+NEW_CREDENTIALS_EVERY = 10.0
+"""Seconds between two readings of credentials that the server does not know any more."""
 STRATEGIC = "application/strategic-merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
@@ -62,7 +65,7 @@ class TooSlow(Unreachable):
 
 
 class Api:
-    """One API server. Thread-safe."""
+    """One API server. Thread-safe. `connect_again` reads the credentials anew after a 401."""
 
     def __init__(
         self,
@@ -70,8 +73,11 @@ class Api:
         *,
         timeout: tuple[float, float] = TIMEOUT,
         read_budget: float = READ_BUDGET,
+        connect_again: Callable[[], client.ApiClient] | None = None,
     ) -> None:
         self._client, self._timeout, self._read_budget = api_client, timeout, read_budget
+        self._connect_again, self._connected = connect_again, 0.0
+        self._connecting = threading.Lock()
         self._bucket = TokenBucket()
         self._looks = TokenBucket(LOOKS_PER_SECOND, LOOKS_PER_SECOND)
         self.server = str(api_client.configuration.host)
@@ -170,14 +176,47 @@ class Api:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         body: Object | None,
         timeout: tuple[float, float],
     ) -> urllib3.response.BaseHTTPResponse:
-        self._client.update_params_for_auth(headers, [], ["BearerToken"])
+        """A 401 was not carried out: with credentials that are newer it is sent once more."""
+        with_these = self._client
+        response = self._sent(with_these, method, path, query, headers, body, timeout)
+        if response.status != 401 or not self._has_newer(with_these):
+            return response
+        response.close()
+        return self._sent(self._client, method, path, query, headers, body, timeout)
+
+    def _has_newer(self, than: client.ApiClient) -> bool:
+        with self._connecting:
+            if self._client is not than:
+                return True
+            now = time.monotonic()
+            if self._connect_again is None or now - self._connected < NEW_CREDENTIALS_EVERY:
+                return False
+            self._connected = now
+            try:
+                self._client = self._connect_again()
+            except Permanent:  # what was read before stays; the 401 says what is wrong
+                return False
+            return True
+
+    def _sent(
+        self,
+        api_client: client.ApiClient,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        body: Object | None,
+        timeout: tuple[float, float],
+    ) -> urllib3.response.BaseHTTPResponse:
+        headers = dict(headers)
+        api_client.update_params_for_auth(headers, [], ["BearerToken"])
         payload = None if body is None else json.dumps(body).encode()
         try:
-            pool: urllib3.PoolManager = self._client.rest_client.pool_manager
+            pool: urllib3.PoolManager = api_client.rest_client.pool_manager
             return pool.request(
                 method,
                 self.server + path + (f"?{urlencode(query)}" if query else ""),

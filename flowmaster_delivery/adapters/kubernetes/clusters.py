@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from flowmaster_delivery.adapters.kubernetes.access import connect
@@ -52,5 +53,6 @@ class KubernetesClusters:
 
     def _api(self, context: str | None) -> Api:
         if context not in self._apis:
-            self._apis[context] = Api(connect(self._kubeconfig, context))
+            again = partial(connect, self._kubeconfig, context)
+            self._apis[context] = Api(again(), connect_again=again)
         return self._apis[context]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kubernetes import client
 
 from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
@@ -81,6 +82,51 @@ def test_what_stays_wrong_is_not_asked_again(
     with pytest.raises(kind, match="said so"):
         api.get(PATH)
     assert len(far.asked) == 1
+
+
+def test_credentials_that_expired_are_read_anew_once_and_the_call_goes_through(
+    far: FarEnd, tmp_path: Path
+) -> None:
+    path = kubeconfig(tmp_path, far.url)
+    api = Api(connect(path, None), connect_again=lambda: connect(path, None))
+    kubeconfig(tmp_path, far.url, {"token": "the-next-token"})
+    far.say(PATH, status(401), Reply({"items": []}), method="PATCH")
+    assert api.once("PATCH", PATH, body={}) == {"items": []}
+    assert [asked.headers["authorization"] for asked in far.asked] == [
+        f"Bearer {SECRET}",
+        "Bearer the-next-token",
+    ]
+    api.close()
+
+
+def test_credentials_that_stay_expired_are_not_read_at_every_call(
+    far: FarEnd, tmp_path: Path
+) -> None:
+    path, read = kubeconfig(tmp_path, far.url), list[int]()
+
+    def again() -> client.ApiClient:
+        read.append(1)
+        return connect(path, None)
+
+    api = Api(connect(path, None), connect_again=again)
+    far.say(PATH, status(401))
+    for _ in range(3):
+        with pytest.raises(Denied):
+            api.get(PATH)
+    assert (len(read), len(far.asked)) == (1, 4)
+    api.close()
+
+
+def test_a_kubeconfig_that_is_half_written_leaves_the_answer_as_it_was(
+    far: FarEnd, tmp_path: Path
+) -> None:
+    path = kubeconfig(tmp_path, far.url)
+    api = Api(connect(path, None), connect_again=lambda: connect(path, None))
+    path.write_text("{")
+    far.say(PATH, status(401))
+    with pytest.raises(Denied, match="said so"):
+        api.get(PATH)
+    api.close()
 
 
 def test_a_server_that_hangs_costs_its_time_once(far: FarEnd, api: Api) -> None:
