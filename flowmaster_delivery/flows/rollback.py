@@ -17,10 +17,8 @@ from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import RollbackMethod
-from flowmaster_delivery.model.rollout import (
-    DeploymentRecord,
-    Method,
-)
+from flowmaster_delivery.model.rollout import DeploymentRecord, Method
+from flowmaster_delivery.policy.releases import of_last_release, of_release, that_ran
 from flowmaster_delivery.policy.rollback import verified_before
 from flowmaster_delivery.ports import History, Ports
 
@@ -28,6 +26,40 @@ PREVIOUS = "previous"
 LOOKED_BACK = 200
 """Deployments of a service that are looked at for a way back."""
 OBSERVATIONS = 1000
+RECENT = 20
+"""Deployments of every service that are looked at for who came together."""
+
+
+def going_back(
+    services: tuple[str, ...],
+    to: str,
+    method: RollbackMethod | None,
+    environment: Environment,
+    catalog: Catalog,
+    history: History,
+) -> tuple[str, ...]:
+    """The services that a rollback is about. Without names: those of the last release, or all that
+    ran the version; by the method `release` with all that came with each of them.
+
+    Raise Refused where there is none.
+    """
+    if services and method is not RollbackMethod.RELEASE:
+        return services
+    recorded = {
+        name: history.deployments(name, environment.name, limit=RECENT) for name in catalog.services
+    }
+    version = to.strip()
+    found = services or (
+        of_last_release(recorded) if version in ("", PREVIOUS) else that_ran(version, recorded)
+    )
+    if not found:
+        raise Refused(
+            f"no service of {environment.name} ever ran {to}; name services with --service"
+        )
+    if method is RollbackMethod.RELEASE:
+        every = (name for service in found for name in of_release(service, recorded))
+        found = tuple(dict.fromkeys([*found, *every]))
+    return found
 
 
 def target(

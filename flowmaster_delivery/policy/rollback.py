@@ -162,16 +162,6 @@ def environment_is_ill(failing: int, of: int, rule: RollbackRule) -> bool:
     return failing > 1 and failing > rule.ill_share * of
 
 
-def of_release(service: str, recorded: Mapping[str, Iterable[DeploymentRecord]]) -> tuple[str, ...]:
-    """The services whose last change belongs to the release that brought what the service runs:
-    the same run, else the same version or commit. `recorded` newest first."""
-    last = {name: _last_rollout(records) for name, records in recorded.items()}
-    own = last.get(service)
-    if own is None:
-        return (service,)
-    return tuple(name for name, record in last.items() if record and _same_release(own, record))
-
-
 def _ignored(case: Case, brought: DeploymentRecord | None, past: Past) -> str:
     """Why the case is none; empty where it is one."""
     if brought is None:
@@ -251,16 +241,6 @@ def _last_by_itself(case: Case, past: Past) -> Incident | None:
         if one.action is Action.AUTOMATIC and one.state in DONE and one.trigger not in BY_ITSELF
     )
     return max(found, key=lambda one: one.updated_at, default=None)
-
-
-def _last_rollout(records: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
-    return next((r for r in records if r.method is Method.ROLLOUT and r.changed), None)
-
-
-def _same_release(one: DeploymentRecord, other: DeploymentRecord) -> bool:
-    if one.run_id and one.run_id == other.run_id:
-        return True
-    return one.commit == other.commit and one.version == other.version
 
 
 def _verdicts(newest_first: Iterable[Verification]) -> dict[str, bool]:

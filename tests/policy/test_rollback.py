@@ -14,7 +14,6 @@ from flowmaster_delivery.model.rollout import (
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.rollback import (
     environment_is_ill,
-    of_release,
     rolled_back_from,
     verified_before,
 )
@@ -155,29 +154,3 @@ def test_an_environment_is_ill_when_more_than_its_share_fails_at_once() -> None:
 
 def test_one_service_alone_is_never_its_environment() -> None:
     assert not environment_is_ill(1, 1, RollbackRule())
-
-
-def test_a_release_is_what_one_run_changed() -> None:
-    (first,) = records("A")
-    run = replace(first, run_id="run-7")
-    recorded = {
-        "api": (run,),
-        "auth": (replace(run, service="auth", digest="X"),),
-        "web": (replace(first, service="web", run_id="run-1", commit="other"),),
-        "new": (),
-    }
-    assert of_release("api", recorded) == ("api", "auth")
-
-
-def test_a_release_over_two_runs_is_told_by_its_version() -> None:
-    first = replace(records("A")[0], version="v1.2.0", commit="c1")
-    recorded = {
-        "api": (replace(first, run_id="run-1"),),
-        "auth": (replace(first, run_id="run-2"),),
-        "web": (replace(first, run_id="run-3", version="v1.1.0"),),
-    }
-    assert of_release("api", recorded) == ("api", "auth")
-
-
-def test_a_service_that_no_release_brought_is_alone() -> None:
-    assert of_release("api", {"api": (), "auth": records("A")}) == ("api",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
@@ -16,11 +15,9 @@ from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.intake import changed_by
 from flowmaster_delivery.flows.overview import chosen_services
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.flows.rollback import going_back
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import Malformed, Refused
-from flowmaster_delivery.model.rollback import RollbackMethod
-from flowmaster_delivery.model.rollout import DeploymentRecord, Method
-from flowmaster_delivery.policy.rollback import of_release
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
 from flowmaster_delivery.web.bodies import PromotionBody, RollbackBody, parse
@@ -77,43 +74,11 @@ def _roll_back(request: Request, body: RollbackBody, office: Office) -> Launched
     environment = office.catalog.environment(body.environment)
     services = tuple(dict.fromkeys(office.catalog.service(n).name for n in body.services))
     asked_by = asker(request, office, environment)
-    wanted = services or _services_that_have_it(body.to, environment.name, office)
-    if body.method is RollbackMethod.RELEASE:
-        wanted = _whole_release(wanted, environment.name, office)
+    wanted = going_back(
+        services, body.to, body.method, environment, office.catalog, office.ports.history
+    )
     order = orders.rollback(environment, wanted, body.to, reason=body.reason, method=body.method)
     return office.launcher.launch(order, asked_by)
-
-
-def _services_that_have_it(to: str, environment: str, office: Office) -> tuple[str, ...]:
-    """Without names: the services of the last release, or all that ran the version."""
-    history = office.ports.history
-    recorded = {n: history.deployments(n, environment, 20) for n in office.catalog.services}
-    if to == "previous":
-        found = _last_release(recorded)
-    else:
-        found = [n for n, records in recorded.items() if any(r.version == to for r in records)]
-    if not found:
-        raise Refused(f"no service of {environment} ever ran {to}; name services with --service")
-    return tuple(found)
-
-
-def _whole_release(services: tuple[str, ...], environment: str, office: Office) -> tuple[str, ...]:
-    """The services with all that came by the same release as each of them."""
-    history = office.ports.history
-    recorded = {n: history.deployments(n, environment, 20) for n in office.catalog.services}
-    every = (name for service in services for name in of_release(service, recorded))
-    return tuple(dict.fromkeys([*services, *every]))
-
-
-def _last_release(recorded: Mapping[str, tuple[DeploymentRecord, ...]]) -> list[str]:
-    """The services whose last change belongs to the newest commit that was brought there."""
-    changed = {
-        name: next((r for r in records if r.method is Method.ROLLOUT), None)
-        for name, records in recorded.items()
-    }
-    known = [record for record in changed.values() if record]
-    newest = max(known, key=lambda record: record.finished_at, default=None)
-    return [n for n, r in changed.items() if r and newest and r.commit == newest.commit]
 
 
 SOUGHT_BY = {
