@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ class Office:
     repeats: Repeats
     webhook_secrets: Secrets
     one_promotion_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    one_decision_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    """About incidents."""
+    long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Of those so many are made at a time: who asks for a year of records keeps no thread from
+    others."""
 
 
 def office_of(request: Request) -> Office:

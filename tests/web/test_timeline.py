@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event, Semaphore
 
 import pytest
 from starlette.testclient import TestClient
@@ -72,6 +74,31 @@ def test_looks_that_are_too_many_are_cut_and_it_says_where(
     (cut,) = answer["cuts"]
     assert len(answer["records"]) == 2
     assert (cut["service"], cut["before"]) == ("service-0", "2026-03-02T11:58:00Z")
+
+
+def test_long_answers_are_made_two_at_a_time_and_keep_nobody_else_waiting(
+    client: TestClient, office: FakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, running, most = Semaphore(0), Event(), 0, 0
+
+    def slow() -> tuple[Hold, ...]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        begun.release()
+        go_on.wait(20)
+        running -= 1
+        return ()
+
+    monkeypatch.setattr(office.history, "holds", slow)
+    with ThreadPoolExecutor(5) as people:
+        asked = [people.submit(client.get, ASKED) for _ in range(5)]
+        assert begun.acquire(timeout=20)
+        assert begun.acquire(timeout=20)
+        assert client.get("/healthz").status_code == 200
+        go_on.set()
+        assert [one.result().status_code for one in asked] == [200] * 5
+    assert most == 2
 
 
 def test_asking_writes_nothing(client: TestClient, office: FakeOffice) -> None:

@@ -63,9 +63,9 @@ def _decided(
     """One decision at a time: of two people who decide at once the second one is told so."""
     wanted: str = request.path_params["id"]
     history = office.ports.history
-    with office.one_promotion_at_a_time:
-        incident = find(wanted, office.catalog, history)
-        by = asker(request, office, office.catalog.environment(incident.environment))
+    incident = find(wanted, office.catalog, history)
+    by = asker(request, office, office.catalog.environment(incident.environment))
+    with office.one_decision_at_a_time:
         decided = decide_asked(
             wanted,
             approve=approve,

@@ -24,8 +24,9 @@ async def timeline(request: Request) -> Response:
     environment, since = query.get("environment"), query.get("since")
     if not environment or not since:
         raise Malformed(WANTED)
-    wanted = (environment, _moment(since), query.get("service"))
-    return await run_in_threadpool(_answer, *wanted, office_of(request))
+    wanted, office = (environment, _moment(since), query.get("service")), office_of(request)
+    async with office.long_answers:
+        return await run_in_threadpool(_answer, *wanted, office)
 
 
 def _answer(environment: str, since: datetime, service: str | None, office: Office) -> Response:
