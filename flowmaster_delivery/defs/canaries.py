@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from dagster import AssetExecutionContext, AssetKey, AssetObservation, MetadataValue
 from dagster._core.definitions.metadata import MarkdownMetadataValue
@@ -12,12 +12,9 @@ from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described
 from flowmaster_delivery.flows import canary_orders
-from flowmaster_delivery.model.analysis import Judgement, Measurement
+from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Environment, Service
-from flowmaster_delivery.policy.analysis import shown
-from flowmaster_delivery.policy.wording import span
-
-COLUMNS = ("figure", "value", "may be", "baseline", "requests", "window", "outcome", "query")
+from flowmaster_delivery.policy.markdown import judged
 
 
 def ordered(
@@ -46,36 +43,6 @@ def ordered(
     )
 
 
-def judgement_table(judgements: Iterable[Judgement]) -> dict[str, MarkdownMetadataValue]:
+def judgement_table(judgements: Sequence[Judgement]) -> dict[str, MarkdownMetadataValue]:
     """Every judgement with all that a person needs to judge again; nothing where there is none."""
-    rows = [_row(judgement) for judgement in judgements]
-    if not rows:
-        return {}
-    head = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    return {"canary": MetadataValue.md("\n".join([*head, *rows]))}
-
-
-def _row(judgement: Judgement) -> str:
-    measured, limit = judgement.measurement, judgement.limit
-    requests = "" if measured.requests is None else f"{measured.requests:.0f}"
-    cells = (
-        limit.figure.value,
-        measured.error or shown(limit.figure, measured.value),
-        shown(limit.figure, judgement.threshold),
-        _baseline(judgement.baseline),
-        requests,
-        span(measured.window),
-        judgement.outcome.value,
-        f"`{measured.query}`" if measured.query else "",
-    )
-    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
-
-
-def _baseline(measured: Measurement | None) -> str:
-    if measured is None:
-        return ""
-    return measured.error or shown(measured.figure, measured.value)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return {"canary": MetadataValue.md("\n".join(judged(judgements)))} if judgements else {}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from flowmaster_delivery.flows.canary_pause import CANCELED, Pause
-from flowmaster_delivery.flows.canary_removal import remove, silence, take_away
+from flowmaster_delivery.flows.canary_removal import CONFLICTS, remove, silence, take_away
 from flowmaster_delivery.flows.changing import bring_under
 from flowmaster_delivery.flows.goal import Done, Goal
 from flowmaster_delivery.flows.telling import canary_given_up
@@ -145,7 +145,7 @@ class Steps:
         token = self._grip.lease.token
         ending = Ending(self._trial.draft.digest, token, decision.outcome, decision.words)
         with suppress(NotFound):
-            for _ in range(5):
+            for _ in range(CONFLICTS):
                 try:
                     self._annotate(ending, token)
                 except Superseded:

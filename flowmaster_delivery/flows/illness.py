@@ -27,7 +27,7 @@ def hold_if_ill(
     """
     if not environment_is_ill(len(failing), of, environment.safeguards.rollback):
         return False
-    if not any(_holds_all(hold, environment) for hold in work.history.holds()):
+    if not any(hold.stops_all(environment.name) for hold in work.history.holds()):
         _hold(environment, failing, of, cases, work)
     return True
 
@@ -65,7 +65,3 @@ def _hold(
     incident = save(with_words(incident, now, incident.reason, words), work.history)
     work.history.record(hold)
     tell(alarms.ill(incident, now), work)
-
-
-def _holds_all(hold: Hold, environment: Environment) -> bool:
-    return hold.active and hold.service == EVERY_SERVICE and hold.environment == environment.name

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from flowmaster_delivery.flows.migrations import labels_of
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
-from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.facts import MigrationFacts, SchemaFacts, SchemaUser
 from flowmaster_delivery.model.migration import Migration, MigrationRecord
 from flowmaster_delivery.model.promotion import Candidate
@@ -74,10 +74,4 @@ def _coming(
 
 
 def _labels(service: Service, digest: str, reading: Reading) -> Mapping[str, str]:
-    image = reading.once(
-        ("registry", service.image, digest),
-        lambda: reading.ports.registry.read(service.image, digest),
-    )
-    if image is None:
-        raise NotFound(f"the registry does not have {service.image}@{digest}")
-    return image.labels
+    return labels_of(service, digest, reading.registry_image(service, digest))

@@ -13,6 +13,7 @@ from flowmaster_delivery.flows.goal import Asked, Done, Pace
 from flowmaster_delivery.flows.jobs import carry_out
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.errors import NotFound, NoWayBack, Refused
+from flowmaster_delivery.model.image import RegistryImage
 from flowmaster_delivery.model.migration import Direction, Migration, SchemaNeed, SchemaRange
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import RollbackMethod
@@ -40,7 +41,7 @@ def declaration(service: Service, digest: str, registry: Registry) -> Migration 
     Raise Refused with every fault where it speaks of a migration that is not understood, NotFound
     where the registry does not have it.
     """
-    labels = _labels(service, digest, registry)
+    labels = labels_of(service, digest, registry.read(service.image, digest))
     if says_nothing(labels):
         return None
     found = declared(service.name, digest, labels)
@@ -68,7 +69,8 @@ def fitting(
                 f"{service.name} is not changed in {environment.name}: {half_done(where.half)}; "
                 f"{mending(where.half)}"
             )
-    labels, found = _labels(service, digest, ports.registry), []
+    image = ports.registry.read(service.image, digest)
+    labels, found = labels_of(service, digest, image), []
     for job in service.migrations:
         needs = needed(job, labels)
         if isinstance(needs, str):
@@ -91,8 +93,8 @@ def _check_fits(
         )
 
 
-def _labels(service: Service, digest: str, registry: Registry) -> Mapping[str, str]:
-    image = registry.read(service.image, digest)
+def labels_of(service: Service, digest: str, image: RegistryImage | None) -> Mapping[str, str]:
+    """What the image says of itself; raise NotFound where the registry does not have it."""
     if image is None:
         raise NotFound(
             f"the registry does not have {service.image}@{digest}, so nobody knows what it does to "

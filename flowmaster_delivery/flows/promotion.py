@@ -165,10 +165,7 @@ def _image(candidate: Candidate, service: Service, reading: Reading) -> Registry
         return None
     if service.kind is Kind.MANIFESTS:
         return RegistryImage(digest)
-    return reading.once(
-        ("registry", service.image, digest),
-        lambda: reading.ports.registry.read(service.image, digest),
-    )
+    return reading.registry_image(service, digest)
 
 
 def _upstream(

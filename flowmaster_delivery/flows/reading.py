@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from flowmaster_delivery.model.catalog import Catalog, Repository
-from flowmaster_delivery.model.image import fingerprint
+from flowmaster_delivery.model.catalog import Catalog, Repository, Service
+from flowmaster_delivery.model.image import RegistryImage, fingerprint
 from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.source import Job, MergeRequest, Person, Pipeline, Refs
 from flowmaster_delivery.policy.intake import newest_pipeline
@@ -74,6 +74,12 @@ class Reading:
         return self.once(
             ("merge_request", repository.name, commit),
             lambda: self.ports.forge.merge_request_of(repository, commit, repository.main),
+        )
+
+    def registry_image(self, service: Service, digest: str) -> RegistryImage | None:
+        return self.once(
+            ("registry", service.image, digest),
+            lambda: self.ports.registry.read(service.image, digest),
         )
 
     def members(self, group: str) -> frozenset[str]:

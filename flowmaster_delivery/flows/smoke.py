@@ -16,6 +16,7 @@ from flowmaster_delivery.model.errors import DeliveryError, Malformed, Unreachab
 from flowmaster_delivery.model.outcome import WORST_FIRST, Outcome, worst
 from flowmaster_delivery.model.rollout import Phase, Progress
 from flowmaster_delivery.model.verification import CheckResult, HttpStep, SmokeTest, Validation
+from flowmaster_delivery.policy.wording import span
 from flowmaster_delivery.ports import HttpAnswer, HttpCall, Probe
 
 Secrets = Callable[[str], str]
@@ -98,7 +99,7 @@ class _Way:
         if self._pace.cancelled():
             return Outcome.INCONCLUSIVE, f"canceled before {_named(step)}"
         if self._pace.monotonic() >= self._end:
-            limit = f"{self._test.timeout.total_seconds():g} s"
+            limit = span(self._test.timeout)
             return Outcome.FAILURE, f"{_named(step)} was not reached within {limit}"
         return None
 

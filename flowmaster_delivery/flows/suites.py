@@ -17,6 +17,7 @@ from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Phase, Progress
 from flowmaster_delivery.model.source import Pipeline, PipelineState
 from flowmaster_delivery.model.verification import CheckResult, SuiteRule, Validation
+from flowmaster_delivery.policy.wording import span
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at a pipeline."""
@@ -138,7 +139,7 @@ class _Round:
         return self._judged(pipeline)
 
     def _late(self, pipeline: Pipeline, blind: str) -> CheckResult:
-        limit = f"{self._rule.timeout.total_seconds():g} s"
+        limit = span(self._rule.timeout)
         if blind:
             words = f"it could not be read any more within {limit}: {blind}"
             return self._ended(Outcome.ERROR, words, pipeline)

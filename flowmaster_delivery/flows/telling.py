@@ -20,7 +20,7 @@ from flowmaster_delivery.model.source import Pipeline, Refs
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.policy.intake import News, NewsKind
 from flowmaster_delivery.policy.versioning import is_version
-from flowmaster_delivery.policy.wording import moment
+from flowmaster_delivery.policy.wording import moment, span
 
 
 def tell_news(
@@ -177,12 +177,11 @@ def deployed(record: DeploymentRecord, environment: Environment) -> Event | None
 
 def canary_asks(draft: DeploymentRecord, words: str, rule: CanaryRule, now: datetime) -> Event:
     """A canary that cannot be judged: somebody is to say what becomes of it."""
-    hours = rule.deadline.total_seconds() / 3600
     command = f"{draft.environment} {draft.service} --reason …"
     return Event(
         "canary_asks",
         f"{draft.service} in {draft.environment}: its canary cannot be judged",
-        f"{words}\nsay within {hours:.3g} h what becomes of it, or it is taken away:\n"
+        f"{words}\nsay within {span(rule.deadline)} what becomes of it, or it is taken away:\n"
         f"flowmaster canary promote {command}\nflowmaster canary abort {command}",
         Severity.WARNING,
         now,

@@ -165,6 +165,10 @@ class Hold:
         """Whether it stands in the way of the service there."""
         return self.environment == environment and self.service in (service, EVERY_SERVICE)
 
+    def stops_all(self, environment: str) -> bool:
+        """Whether it is in force against everything there: nothing acts by itself then."""
+        return self.active and (self.service, self.environment) == (EVERY_SERVICE, environment)
+
     def stops(self, candidate: Candidate) -> bool:
         """Whether it is in force against this candidate."""
         concerned = self.concerns(candidate.service, candidate.environment)

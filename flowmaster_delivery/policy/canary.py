@@ -23,6 +23,7 @@ from flowmaster_delivery.model.outcome import Outcome, worst
 from flowmaster_delivery.model.rollout import DeploymentRecord, Workload
 from flowmaster_delivery.policy.canary_marks import Ending
 from flowmaster_delivery.policy.rollout import runs
+from flowmaster_delivery.policy.wording import span
 
 DIRECTIONS = (CanaryCommand.PROMOTE, CanaryCommand.ABORT)
 
@@ -166,8 +167,7 @@ def _on_its_way(
 
 
 def _given_up(words: str, rule: CanaryRule) -> Decision:
-    hours = rule.deadline.total_seconds() / 3600
-    said = f"nobody decided within {hours:.3g} h, so it was taken away: {words}"
+    said = f"nobody decided within {span(rule.deadline)}, so it was taken away: {words}"
     return Decision(Move.END, said, Outcome.INCONCLUSIVE, loud=True)
 
 

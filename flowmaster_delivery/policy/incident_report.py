@@ -6,15 +6,12 @@ already ticked.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from flowmaster_delivery.model.analysis import Figure, Judgement, Measurement
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.rollback import Trigger
-from flowmaster_delivery.policy.analysis import shown
-from flowmaster_delivery.policy.wording import span
+from flowmaster_delivery.policy.markdown import escaped, judged, table
 
 STATES = {
     IncidentState.ROLLING_BACK: "is being rolled back",
@@ -23,7 +20,6 @@ STATES = {
     IncidentState.LEFT: "was left as it is",
     IncidentState.FAILED: "could not be rolled back",
 }
-SIGNS = re.compile(r"([\\`*_\[\]<>#|])")
 COMMITS = 50
 """Commits that are listed; the others are counted."""
 
@@ -73,15 +69,17 @@ def _moved(incident: Incident) -> Iterator[str]:
         return
     yield "## What was rolled back" if incident.state in _MOVED else "## What it is about"
     yield ""
-    yield "| | version | commit | digest |"
-    yield "|---|---|---|---|"
-    version, commit = incident.from_version or "", incident.from_commit[:8]
-    yield f"| from | {escaped(version)} | {commit} | {incident.from_digest or ''} |"
-    if incident.to_digest:
-        yield f"| to | {escaped(incident.to_version or '')} | | {incident.to_digest} |"
+    yield from table(("", "version", "commit", "digest"), _images(incident))
     if incident.hold_id:
         yield ""
         yield f"Held: `flowmaster hold release {incident.hold_id}` when it is mended."
+
+
+def _images(incident: Incident) -> Iterator[tuple[str, ...]]:
+    version, commit = escaped(incident.from_version or ""), incident.from_commit[:8]
+    yield "from", version, commit, incident.from_digest or ""
+    if incident.to_digest:
+        yield "to", escaped(incident.to_version or ""), "", incident.to_digest
 
 
 _MOVED = (IncidentState.ROLLED_BACK, IncidentState.FAILED, IncidentState.ROLLING_BACK)
@@ -100,40 +98,10 @@ def _evidence(incident: Incident) -> Iterator[str]:
     yield "## Evidence"
     if incident.judgements:
         yield ""
-        yield "| figure | outcome | value | threshold | baseline | requests | window | at |"
-        yield "|---|---|---|---|---|---|---|---|"
-        yield from (_row(judgement) for judgement in incident.judgements)
-        yield ""
-        yield "Asked by:"
-        yield ""
-        queries = (j.measurement.query for j in incident.judgements if j.measurement.query)
-        yield from (f"- `{query}`" for query in dict.fromkeys(queries))
+        yield from judged(incident.judgements)
     if incident.evidence:
         yield ""
         yield from (f"- {escaped(k)}: {escaped(v)}" for k, v in sorted(incident.evidence.items()))
-
-
-def _row(judgement: Judgement) -> str:
-    measured = judgement.measurement
-    cells = (
-        measured.figure.value,
-        judgement.outcome.value,
-        shown(measured.figure, measured.value),
-        _threshold(measured.figure, judgement.threshold),
-        _baseline(judgement.baseline),
-        "" if measured.requests is None else f"{measured.requests:.0f}",
-        span(measured.window),
-        f"{measured.at.astimezone(UTC):%H:%M:%S}",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _threshold(figure: Figure, value: float | None) -> str:
-    return "" if value is None else shown(figure, value)
-
-
-def _baseline(measured: Measurement | None) -> str:
-    return "" if measured is None else shown(measured.figure, measured.value)
 
 
 def _told(incident: Incident) -> Iterator[str]:
@@ -192,12 +160,3 @@ def _item(words: str, *, done: bool) -> str:
 
 def _clock(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else ""
-
-
-def escaped(text: str) -> str:
-    """Text of others as it is: on one line, and no Markdown."""
-    return SIGNS.sub(r"\\\1", " ".join(_printable(text).split()))
-
-
-def _printable(text: Iterable[str]) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)

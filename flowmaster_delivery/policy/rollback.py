@@ -13,7 +13,7 @@ from hashlib import sha256
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome
-from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold
+from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.rollback import Action, RollbackRule, Trigger
 from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
@@ -197,7 +197,7 @@ def _by_rule(
         words = "what runs came by a rollback; a rollback is never rolled back by itself"
         return Decision(Action.NEVER, f"{words}: {_forward(case)}")
     for hold in past.holds:
-        if hold.active and hold.service == EVERY_SERVICE and hold.environment == case.environment:
+        if hold.stops_all(case.environment):
             words = (
                 f"{case.environment} is held as a whole (hold {hold.id}): nothing acts by itself"
             )

@@ -83,7 +83,7 @@ def test_a_good_image_comes_with_its_judgements_on_record(lab: CanaryLab) -> Non
     assert "api-canary" not in lab.dev.deployments
     (record, *_) = lab.platform.history.deployments("api", "dev")
     assert [j.outcome for j in record.judgements] == [Outcome.SUCCESS]
-    assert "| error_rate | 0.1 % | 1 % |" in table(lab, materialized=True)
+    assert "| error_rate | success | 0.1 % | 1 % |" in table(lab, materialized=True)
 
 
 def test_a_bad_image_does_not_come_and_leaves_what_runs(lab: CanaryLab) -> None:
@@ -98,7 +98,7 @@ def test_a_bad_image_does_not_come_and_leaves_what_runs(lab: CanaryLab) -> None:
     assert "set_image" not in lab.dev.calls
     (record, *_) = lab.platform.history.deployments("api", "dev")
     assert (record.outcome, record.changed) == (Outcome.FAILURE, False)
-    assert "| error_rate | 5 % | 1 % |" in table(lab, materialized=False)
+    assert "| error_rate | failure | 5 % | 1 % |" in table(lab, materialized=False)
 
 
 def test_a_gate_that_closes_while_the_canary_runs_keeps_the_image_out(

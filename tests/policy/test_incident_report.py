@@ -11,7 +11,8 @@ from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measure
 from flowmaster_delivery.model.incident import Incident, IncidentState, Moment
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, Trigger
-from flowmaster_delivery.policy.incident_report import escaped, report, title
+from flowmaster_delivery.policy.incident_report import report, title
+from flowmaster_delivery.policy.markdown import escaped
 from tests.builders import NOON, a_commit
 
 WINDOW = timedelta(minutes=5)
@@ -57,7 +58,7 @@ def test_the_story_is_whole() -> None:
     assert text.startswith("# Incident 1a2b3c4d: api in production was rolled back\n")
     assert "- 2026-03-02 12:00:03 UTC: all of it runs" in text
     assert "| from | v1.2.3 | cccccccc | sha256:bad |" in text
-    assert "| to | v1.2.2 | | sha256:good |" in text
+    assert "| to | v1.2.2 |  | sha256:good |" in text
     assert "flowmaster hold release 1a2b3c4d" in text
     assert "- team:platform" in text
     assert "feat: something (dana)" in text

@@ -20,9 +20,6 @@ class Would(StrEnum):
     UNKNOWN = "cannot be told"
 
 
-PROMOTIONS = (Would.LET_IN, Would.REFUSED)
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One promotion, or one case against what ran."""
