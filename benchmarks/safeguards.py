@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from benchmarks.figures import Figure
 from flowmaster_delivery.adapters.yaml_catalog import load_catalog
-from flowmaster_delivery.flows.watch import Watch
+from flowmaster_delivery.flows.watch.watch import Watch
 from flowmaster_delivery.model.catalog import Kind
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster

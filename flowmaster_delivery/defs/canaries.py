@@ -11,7 +11,7 @@ from flowmaster_delivery.defs.form import Form
 from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described
-from flowmaster_delivery.flows import canary_orders
+from flowmaster_delivery.flows.canary import orders
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.policy.markdown import judged
@@ -25,7 +25,7 @@ def ordered(
     delivery: Delivery,
 ) -> AssetObservation:
     """What the form tells the canary to do, on record; nothing is touched by this run."""
-    given = canary_orders.order(
+    given = orders.order(
         service,
         environment,
         form.canary,

@@ -18,7 +18,7 @@ from math import ceil
 from dagster import AssetExecutionContext, SupersessionWarning
 
 from flowmaster_delivery.defs.resources import Delivery
-from flowmaster_delivery.flows.smoke import RunContainer
+from flowmaster_delivery.flows.verification.smoke import RunContainer
 from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.errors import DeliveryError, Transient
 from flowmaster_delivery.model.outcome import Outcome

@@ -32,17 +32,17 @@ from flowmaster_delivery.defs.shapes import (
     step_key,
 )
 from flowmaster_delivery.defs.working import cancelled, work_of
-from flowmaster_delivery.flows.cases import after_deployment
 from flowmaster_delivery.flows.entry import (
     admitted_candidate,
     may_ask,
     reason_on_record,
     why_not_any_more,
 )
-from flowmaster_delivery.flows.incidents import Work
-from flowmaster_delivery.flows.people import by_person
+from flowmaster_delivery.flows.incidents.cases import after_deployment
+from flowmaster_delivery.flows.incidents.opening import Work
+from flowmaster_delivery.flows.incidents.people import by_person
+from flowmaster_delivery.flows.incidents.taking_back import carried_out, close
 from flowmaster_delivery.flows.rollout import roll_out
-from flowmaster_delivery.flows.taking_back import carried_out, close
 from flowmaster_delivery.flows.telling import deployed
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.incident import Incident

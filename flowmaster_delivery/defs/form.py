@@ -3,7 +3,7 @@
 from dagster import ConfigurableResource
 from pydantic import Field
 
-from flowmaster_delivery.flows.people import Wish
+from flowmaster_delivery.flows.incidents.people import Wish
 from flowmaster_delivery.flows.source import Wanted
 from flowmaster_delivery.model.errors import Malformed
 from flowmaster_delivery.model.rollback import RollbackMethod

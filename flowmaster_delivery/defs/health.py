@@ -27,13 +27,13 @@ from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
 from flowmaster_delivery.defs.working import work_of
-from flowmaster_delivery.flows.cases import after_verification
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.health import look_at
-from flowmaster_delivery.flows.incidents import Work
-from flowmaster_delivery.flows.suites import Companions
+from flowmaster_delivery.flows.incidents.cases import after_verification
+from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.telling import unverified
-from flowmaster_delivery.flows.verification import Means, verify
+from flowmaster_delivery.flows.verification.suites import Companions
+from flowmaster_delivery.flows.verification.verifying import Means, verify
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.outcome import Outcome

@@ -9,7 +9,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs.resources import Platform
-from flowmaster_delivery.flows.watch import Watch
+from flowmaster_delivery.flows.watch.watch import Watch
 
 
 def health_sensor(platform: Platform, interval: int) -> SensorDefinition:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowmaster_delivery.flows.image import Source, Unresolved, resolve
+from flowmaster_delivery.flows.migrations.schemas import word_on
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.flows.schemas import word_on
 from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, Service
 from flowmaster_delivery.model.errors import Malformed, NotFound
 from flowmaster_delivery.model.health import HealthObservation, HealthState

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from flowmaster_delivery.flows.approval import approval_facts
 from flowmaster_delivery.flows.hotfix import hotfix_facts
-from flowmaster_delivery.flows.migration_facts import migration_facts
+from flowmaster_delivery.flows.migrations.facts import migration_facts
 from flowmaster_delivery.flows.overrides import override_facts
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, GateName, Kind, Service

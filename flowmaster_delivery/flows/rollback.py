@@ -1,16 +1,16 @@
 """Rollback: back to what was verified before, or to a version that a person names.
 
 Asks neither registry nor GitLab nor soak: the way back must be open when those are not. Intent and
-hold are put on record before (`flows.taking_back`).
+hold are put on record before (`flows.incidents.taking_back`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from flowmaster_delivery.flows import migrations
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Asked, Pace
+from flowmaster_delivery.flows.migrations import way_back
 from flowmaster_delivery.flows.rollout import completed, deployment_goal, drafted
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
@@ -125,16 +125,16 @@ def roll_back(
     check_kind(service)
     draft = drafted(Method.ROLLBACK, back, back.digest, asked, pace.now())
     reach = None if method is RollbackMethod.RELEASE else method
-    plans = migrations.planned_back(
+    plans = way_back.planned_back(
         service, back, reach, environment, catalog, ports, reverting=reverting
     )
-    stopped = migrations.before(plans, environment, catalog, ports, asked, pace)
+    stopped = way_back.before(plans, environment, catalog, ports, asked, pace)
     if stopped is not None:
         return completed(draft, replace(stopped, changed=False), pace)
     goal = deployment_goal(draft, service, environment, catalog, preempt=preempt)
     done = bring(goal, ports.cluster(environment), asked.run_id, pace)
     if done.outcome is Outcome.SUCCESS:
-        late = migrations.after(plans, service, back, environment, catalog, ports, asked, pace)
+        late = way_back.after(plans, service, back, environment, catalog, ports, asked, pace)
         if late is not None:  # the image is back all the same
             done = replace(done, message=f"{done.message}; {late.message}")
     return completed(draft, done, pace)

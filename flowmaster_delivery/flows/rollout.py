@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flowmaster_delivery.flows.canary import try_out
+from flowmaster_delivery.flows.canary.trial import StillAdmitted, Trial, always
+from flowmaster_delivery.flows.canary.trying import try_out
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
-from flowmaster_delivery.flows.jobs import carry_out, run_once
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.flows.measuring import judgements
-from flowmaster_delivery.flows.migrations import declaration, fitting
-from flowmaster_delivery.flows.trial import StillAdmitted, Trial, always
+from flowmaster_delivery.flows.migrations.fitting import declaration, fitting
+from flowmaster_delivery.flows.migrations.jobs import carry_out, run_once
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.canary import CanaryRule
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from flowmaster_delivery.flows.incidents import every
+from flowmaster_delivery.flows.incidents.opening import every
 from flowmaster_delivery.model.incident import Incident, IncidentState, Moment
 from flowmaster_delivery.model.rollback import Action, Trigger
 from tests.cli.conftest import Shell

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowmaster_delivery.flows.canary import try_out
+from flowmaster_delivery.flows.canary.trial import Judge, Trial
+from flowmaster_delivery.flows.canary.trying import try_out
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
-from flowmaster_delivery.flows.trial import Judge, Trial
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.canary import CanaryRule, CanaryStep
 from flowmaster_delivery.model.outcome import Outcome

@@ -17,7 +17,7 @@ from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
 from flowmaster_delivery.defs.containers import container_runner, job_name
 from flowmaster_delivery.defs.resources import Delivery, Recent, clock
-from flowmaster_delivery.flows.smoke import RunContainer
+from flowmaster_delivery.flows.verification.smoke import RunContainer
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.verification import SmokeTest

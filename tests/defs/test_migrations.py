@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from dagster import DagsterInstance
 
-from flowmaster_delivery.flows.schemas import settle
+from flowmaster_delivery.flows.migrations.schemas import settle
 from flowmaster_delivery.model.catalog import GateName, Kind
 from flowmaster_delivery.model.image import RegistryImage
 from flowmaster_delivery.model.outcome import Outcome

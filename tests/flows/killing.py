@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from flowmaster_delivery.flows.canary import try_out
+from flowmaster_delivery.flows.canary.trial import Judge, StillAdmitted, Trial, always
+from flowmaster_delivery.flows.canary.trying import try_out
 from flowmaster_delivery.flows.goal import Done, Goal, Pace
-from flowmaster_delivery.flows.trial import Judge, StillAdmitted, Trial, always
 from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement
 from flowmaster_delivery.model.canary import (
     CanaryCommand,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmaster_delivery.flows import canary
+from flowmaster_delivery.flows.canary.trying import sweep
 from flowmaster_delivery.flows.changing import bring
 from flowmaster_delivery.flows.goal import Goal, Pace
 from flowmaster_delivery.model.analysis import Judgement
@@ -570,7 +570,7 @@ def test_what_another_run_holds_is_refused_with_its_name(stage: Stage) -> None:
 
 
 def swept(stage: Stage, later: timedelta) -> tuple[str, ...]:
-    return canary.sweep(PRODUCTION, CATALOG, stage.ports, stage.cluster.time.now() + later)
+    return sweep(PRODUCTION, CATALOG, stage.ports, stage.cluster.time.now() + later)
 
 
 def test_an_expired_canary_that_nobody_holds_is_swept_away(stage: Stage) -> None:

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from flowmaster_delivery.flows.cases import after_deployment, after_verification
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents import Work, find
-from flowmaster_delivery.flows.people import (
+from flowmaster_delivery.flows.incidents.cases import after_deployment, after_verification
+from flowmaster_delivery.flows.incidents.opening import Work, find
+from flowmaster_delivery.flows.incidents.people import (
     Wish,
     by_person,
     decide_asked,
@@ -19,8 +19,8 @@ from flowmaster_delivery.flows.people import (
     open_ones,
     settle,
 )
+from flowmaster_delivery.flows.incidents.taking_back import carried_out, close, resume, take_back
 from flowmaster_delivery.flows.rollout import roll_out
-from flowmaster_delivery.flows.taking_back import carried_out, close, resume, take_back
 from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, RefRule, Repository
 from flowmaster_delivery.model.errors import Denied, NotFound, Refused, UnknownName, Unreachable
 from flowmaster_delivery.model.events import Severity

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from flowmaster_delivery.flows import migrations
 from flowmaster_delivery.flows.goal import Asked, Done, Pace
-from flowmaster_delivery.flows.jobs import carry_out
+from flowmaster_delivery.flows.migrations import way_back
+from flowmaster_delivery.flows.migrations.jobs import carry_out
 from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.model.catalog import (
@@ -356,7 +356,7 @@ class Back:
 
     def plans(self) -> tuple[object, ...]:
         world, service = self.world, self.world.catalog.service(self.target.service)
-        return migrations.planned_back(
+        return way_back.planned_back(
             service, self.target, self.method, DEV, world.catalog, world.ports,
             reverting=self.reverting,
         )  # fmt: skip
@@ -475,7 +475,7 @@ def test_a_way_down_that_fails_stops_there(world: World) -> None:
     world.cluster.jobs[f"schema-{digest('m11')[7:19]}-down"] = (False, "exit code 4")
     plans = Back(world, target).plans()
     way = (DEV, world.catalog, world.ports, world.asked(), world.pace)
-    done = migrations.before(plans, *way)  # type: ignore[arg-type]
+    done = way_back.before(plans, *way)  # type: ignore[arg-type]
     assert done is not None
     assert done.outcome is Outcome.FAILURE
     assert "being taken back failed halfway: exit code 4" in done.message

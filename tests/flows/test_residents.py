@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from flowmaster_delivery.flows.residents import READ_AT_ONCE, Residents
+from flowmaster_delivery.flows.watch.residents import READ_AT_ONCE, Residents
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from tests.builders import NOON, a_look, digest, staging

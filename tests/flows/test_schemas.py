@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from flowmaster_delivery.flows.migration_facts import migration_facts
+from flowmaster_delivery.flows.migrations.facts import migration_facts
+from flowmaster_delivery.flows.migrations.schemas import listed, settle
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.flows.schemas import listed, settle
 from flowmaster_delivery.model.catalog import Kind
 from flowmaster_delivery.model.errors import NotFound, Refused
 from flowmaster_delivery.model.facts import MigrationFacts

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from flowmaster_delivery.flows.goal import Pace
-from flowmaster_delivery.flows.smoke import smoke
+from flowmaster_delivery.flows.verification.smoke import smoke
 from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, RefRule, Service
 from flowmaster_delivery.model.errors import (
     DeliveryError,

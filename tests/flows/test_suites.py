@@ -9,7 +9,7 @@ import pytest
 
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.flows.suites import Companions, run_suites
+from flowmaster_delivery.flows.verification.suites import Companions, run_suites
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import Denied, NotFound, Unreachable
 from flowmaster_delivery.model.outcome import Outcome

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from flowmaster_delivery.flows.goal import Pace
-from flowmaster_delivery.flows.suites import Companions
-from flowmaster_delivery.flows.verification import Means, verify
+from flowmaster_delivery.flows.verification.suites import Companions
+from flowmaster_delivery.flows.verification.verifying import Means, verify
 from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.catalog import Kind, Service
 from flowmaster_delivery.model.errors import Permanent, Unreachable

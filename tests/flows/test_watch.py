@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from flowmaster_delivery.flows.goal import Pace
-from flowmaster_delivery.flows.watch import Watch
+from flowmaster_delivery.flows.watch.watch import Watch
 from flowmaster_delivery.model.analysis import Figure, Judgement, Limit, Measurement, MetricsRule
 from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, RefRule, Repository
 from flowmaster_delivery.model.errors import Unreachable

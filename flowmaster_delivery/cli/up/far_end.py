@@ -11,7 +11,7 @@ from flowmaster_delivery.adapters.yaml_catalog import load_catalog
 from flowmaster_delivery.adapters.yaml_catalog.documents import read_documents
 from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
 from flowmaster_delivery.cli.up.home import Home
-from flowmaster_delivery.flows.templates import secrets_in
+from flowmaster_delivery.flows.verification.templates import secrets_in
 from flowmaster_delivery.settings import Secret, Settings
 
 

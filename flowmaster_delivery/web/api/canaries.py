@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flowmaster_delivery.flows import canary_orders
+from flowmaster_delivery.flows.canary import orders
 from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.web.answers import answered, as_json
 from flowmaster_delivery.web.bodies import CanaryOrderBody, parse
@@ -20,7 +20,7 @@ async def list_canaries(request: Request) -> Response:
     office = office_of(request)
     catalog, wanted = office.catalog, request.query_params.get("environment")
     places = [catalog.environment(wanted)] if wanted else list(catalog.environments.values())
-    found = await run_in_threadpool(canary_orders.running, places, catalog, office.ports)
+    found = await run_in_threadpool(orders.running, places, catalog, office.ports)
     return as_json(found)
 
 
@@ -34,7 +34,7 @@ def _order(request: Request, body: CanaryOrderBody, office: Office) -> CanaryOrd
     service = office.catalog.service(body.service)
     environment = office.catalog.environment(body.environment)
     by = asker(request, office, environment)
-    given = canary_orders.order(
+    given = orders.order(
         service, environment, body.command, by, body.reason, office.ports, office.clock()
     )
     office.ports.history.record(given)

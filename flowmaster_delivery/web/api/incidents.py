@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flowmaster_delivery.flows import orders
-from flowmaster_delivery.flows.incidents import every, find
-from flowmaster_delivery.flows.people import decide_asked
+from flowmaster_delivery.flows.incidents.opening import every, find
+from flowmaster_delivery.flows.incidents.people import decide_asked
 from flowmaster_delivery.model.incident import Incident
 from flowmaster_delivery.policy.incident_report import report
 from flowmaster_delivery.ports import LaunchedRun

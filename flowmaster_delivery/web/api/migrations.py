@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flowmaster_delivery.flows import schemas
-from flowmaster_delivery.flows.schemas import SchemaRow
+from flowmaster_delivery.flows.migrations import schemas
+from flowmaster_delivery.flows.migrations.schemas import SchemaRow
 from flowmaster_delivery.model.migration import MigrationRecord
 from flowmaster_delivery.web.answers import answered, as_json
 from flowmaster_delivery.web.bodies import SettlementBody, parse

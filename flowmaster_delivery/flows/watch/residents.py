@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from flowmaster_delivery.flows.figures import Judged
+from flowmaster_delivery.flows.watch.figures import Judged
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.health import HealthObservation

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from flowmaster_delivery.flows.canary.steps import Steps
+from flowmaster_delivery.flows.canary.trial import Standing, Trial
 from flowmaster_delivery.flows.canary_removal import take_away
-from flowmaster_delivery.flows.canary_steps import Steps
 from flowmaster_delivery.flows.changing import bring, bring_under
 from flowmaster_delivery.flows.goal import Done, Pace
 from flowmaster_delivery.flows.leasing import (
@@ -21,7 +22,6 @@ from flowmaster_delivery.flows.leasing import (
     patiently,
     stop_if_overtaken,
 )
-from flowmaster_delivery.flows.trial import Standing, Trial
 from flowmaster_delivery.model.canary import Canary, Traffic
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, Superseded, Transient

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Iterable, Set
 from dataclasses import replace
 
-from flowmaster_delivery.flows import alarms
-from flowmaster_delivery.flows.incidents import Work, save, tell, with_words
+from flowmaster_delivery.flows.incidents import alarms
+from flowmaster_delivery.flows.incidents.opening import Work, save, tell, with_words
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold

@@ -9,12 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from flowmaster_delivery.flows.canary_pause import CANCELED, Pause
+from flowmaster_delivery.flows.canary.pause import CANCELED, Pause
+from flowmaster_delivery.flows.canary.trial import Standing
 from flowmaster_delivery.flows.canary_removal import CONFLICTS, remove, silence, take_away
 from flowmaster_delivery.flows.changing import bring_under
 from flowmaster_delivery.flows.goal import Done, Goal
 from flowmaster_delivery.flows.telling import canary_given_up
-from flowmaster_delivery.flows.trial import Standing
 from flowmaster_delivery.flows.waiting import Wait
 from flowmaster_delivery.model.errors import NotFound, Superseded, Unreachable
 from flowmaster_delivery.model.outcome import Outcome

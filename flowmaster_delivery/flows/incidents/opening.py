@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flowmaster_delivery.flows import alarms
 from flowmaster_delivery.flows.goal import Asked, Pace
+from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, verified
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import UnknownName

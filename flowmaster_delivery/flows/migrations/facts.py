@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from flowmaster_delivery.flows.migrations import labels_of
+from flowmaster_delivery.flows.migrations.fitting import labels_of
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
 from flowmaster_delivery.model.facts import MigrationFacts, SchemaFacts, SchemaUser

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flowmaster_delivery.flows.goal import Pace
-from flowmaster_delivery.flows.templates import Missing, Values, found_at
+from flowmaster_delivery.flows.verification.templates import Missing, Values, found_at
 from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.errors import DeliveryError, Malformed, Unreachable
 from flowmaster_delivery.model.outcome import WORST_FIRST, Outcome, worst

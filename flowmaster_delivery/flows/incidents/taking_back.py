@@ -10,8 +10,15 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
-from flowmaster_delivery.flows import alarms
-from flowmaster_delivery.flows.incidents import PLATFORM, REMEMBERED, Work, save, tell, with_words
+from flowmaster_delivery.flows.incidents import alarms
+from flowmaster_delivery.flows.incidents.opening import (
+    PLATFORM,
+    REMEMBERED,
+    Work,
+    save,
+    tell,
+    with_words,
+)
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, check_kind, roll_back
 from flowmaster_delivery.flows.telling import deployed

@@ -1,6 +1,6 @@
-"""Migrations: what images say of schemas, whether a rollout fits, and the way back of a schema.
+"""The way back of a schema: planned by what runs and what was applied, taken before and after.
 
-The way back asks neither registry nor GitLab: what was applied is on record, with its commands.
+Asks neither registry nor GitLab: what was applied is on record, with its commands.
 """
 
 from __future__ import annotations
@@ -10,97 +10,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from flowmaster_delivery.flows.goal import Asked, Done, Pace
-from flowmaster_delivery.flows.jobs import carry_out
+from flowmaster_delivery.flows.migrations.jobs import carry_out
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
-from flowmaster_delivery.model.errors import NotFound, NoWayBack, Refused
-from flowmaster_delivery.model.image import RegistryImage
-from flowmaster_delivery.model.migration import Direction, Migration, SchemaNeed, SchemaRange
+from flowmaster_delivery.model.errors import NoWayBack
+from flowmaster_delivery.model.migration import Direction, Migration
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Workload, last_success
-from flowmaster_delivery.policy.migrations import (
-    declared,
-    half_done,
-    mending,
-    needed,
-    says_nothing,
-    standing,
-)
 from flowmaster_delivery.policy.schemas import Image, chain
 from flowmaster_delivery.policy.way_back import Going, Plan, Refusal, plan_back
-from flowmaster_delivery.ports import History, Ports, Registry
+from flowmaster_delivery.ports import History, Ports
 
 LOOKED_BACK = 200
 UNKNOWN = datetime.max.replace(tzinfo=UTC)
 """When an image was brought here that is not on record: nothing is concluded from it."""
-
-
-def declaration(service: Service, digest: str, registry: Registry) -> Migration | None:
-    """What the image of a job does to the schema; None where it is no migration, as it seems.
-
-    Raise Refused with every fault where it speaks of a migration that is not understood, NotFound
-    where the registry does not have it.
-    """
-    labels = labels_of(service, digest, registry.read(service.image, digest))
-    if says_nothing(labels):
-        return None
-    found = declared(service.name, digest, labels)
-    if isinstance(found, Migration):
-        return found
-    raise Refused(
-        f"what {service.name} does to its schema is not understood: {'; '.join(found)}; "
-        "correct the labels of its image and build it again"
-    )
-
-
-def fitting(
-    service: Service, digest: str, environment: Environment, ports: Ports
-) -> tuple[SchemaNeed, ...]:
-    """What the image says of the schemas that it works on.
-
-    Raise Refused where a schema is only half migrated, or is at a version that it does not run on.
-    """
-    if not service.migrations:
-        return ()
-    for job in service.migrations:
-        where = standing(job, ports.history.migrations(job, environment.name))
-        if where.half:
-            raise Refused(
-                f"{service.name} is not changed in {environment.name}: {half_done(where.half)}; "
-                f"{mending(where.half)}"
-            )
-    image = ports.registry.read(service.image, digest)
-    labels, found = labels_of(service, digest, image), []
-    for job in service.migrations:
-        needs = needed(job, labels)
-        if isinstance(needs, str):
-            raise Refused(f"the image of {service.name} is not understood: {needs}")
-        if needs is not None:
-            _check_fits(service, job, needs, environment, ports.history)
-            found.append(SchemaNeed(job, needs))
-    return tuple(found)
-
-
-def _check_fits(
-    service: Service, job: str, needs: SchemaRange, environment: Environment, history: History
-) -> None:
-    schema = chain(job, history.migrations(job, environment.name))
-    here = schema.version(schema.top)
-    if here is not None and not schema.serves(needs, schema.top):
-        raise Refused(
-            f"the schema of {job} is at {here} in {environment.name}, this image of {service.name} "
-            f"needs {needs}: bring {job} there first"
-        )
-
-
-def labels_of(service: Service, digest: str, image: RegistryImage | None) -> Mapping[str, str]:
-    """What the image says of itself; raise NotFound where the registry does not have it."""
-    if image is None:
-        raise NotFound(
-            f"the registry does not have {service.image}@{digest}, so nobody knows what it does to "
-            "a schema; run its pipeline"
-        )
-    return image.labels
 
 
 def planned_back(

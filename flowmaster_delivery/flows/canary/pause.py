@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from flowmaster_delivery.flows.canary.trial import Standing, Steady
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS, PAUSE_SECONDS, stop_if_overtaken
 from flowmaster_delivery.flows.telling import canary_asks
-from flowmaster_delivery.flows.trial import Standing, Steady
 from flowmaster_delivery.flows.waiting import LOOK_SECONDS, Grace
 from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.errors import DeliveryError, Denied, NotFound, Superseded, Transient

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from flowmaster_delivery.flows import alarms
 from flowmaster_delivery.flows.goal import Asked
-from flowmaster_delivery.flows.incidents import (
+from flowmaster_delivery.flows.incidents import alarms
+from flowmaster_delivery.flows.incidents.opening import (
     PLATFORM,
     REMEMBERED,
     Work,
@@ -18,7 +18,7 @@ from flowmaster_delivery.flows.incidents import (
     tell,
     with_words,
 )
-from flowmaster_delivery.flows.taking_back import place_hold, take_back
+from flowmaster_delivery.flows.incidents.taking_back import place_hold, take_back
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome

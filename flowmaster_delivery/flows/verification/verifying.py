@@ -14,8 +14,8 @@ from datetime import datetime
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.measuring import judgements
 from flowmaster_delivery.flows.reading import Reading
-from flowmaster_delivery.flows.smoke import RunContainer, Secrets, smoke
-from flowmaster_delivery.flows.suites import Companions, run_suites
+from flowmaster_delivery.flows.verification.smoke import RunContainer, Secrets, smoke
+from flowmaster_delivery.flows.verification.suites import Companions, run_suites
 from flowmaster_delivery.model.analysis import Judgement, Limit
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
 from flowmaster_delivery.model.errors import DeliveryError

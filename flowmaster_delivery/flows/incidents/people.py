@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flowmaster_delivery.flows import alarms
-from flowmaster_delivery.flows.incidents import (
+from flowmaster_delivery.flows.incidents import alarms
+from flowmaster_delivery.flows.incidents.opening import (
     Work,
     every,
     find,

@@ -1,0 +1,1 @@
+"""Incidents: opened, decided by rules or by people, carried out, and told."""

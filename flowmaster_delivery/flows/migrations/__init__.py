@@ -1,0 +1,1 @@
+"""Migrations: jobs that run once, what images say of schemas, and the way back of a schema."""

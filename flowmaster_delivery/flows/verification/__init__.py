@@ -1,0 +1,1 @@
+"""Verification of an image after its rollout: smoke tests, suites in GitLab, figures."""
