@@ -142,9 +142,7 @@ class Lab:
             run_id=f"run-{digest[-8:]}",
             asked_by="benchmark",
             reason="",
-            now=now,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
+            pace=Pace(now),
         )
         if record.outcome is not Outcome.SUCCESS:
             raise RuntimeError(f"the rollout of {service.name} ended {record.outcome}: {record}")

@@ -17,6 +17,7 @@ from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
+from tests.flows import killing_promotion, killing_rollback
 from tests.flows.killing import kill_points, survived
 
 HOURS = 3
@@ -24,13 +25,20 @@ DIGEST = "sha256:" + "a" * 64
 
 
 def kills() -> Iterator[Figure]:
-    """A canary whose worker is killed at every call to the cluster, and the next one goes on."""
-    points = kill_points()
-    lost = [found for point in points if (found := survived(point))]
+    """A canary, a promotion and a rollback whose process is killed at every call to the outside,
+    before and after its effect; the next one goes on."""
+    found = {
+        "canaries": [(p, survived(p)) for p in kill_points()],
+        "promotions": [(p, killing_promotion.survived(p)) for p in killing_promotion.kill_points()],
+        "rollbacks": [(p, killing_rollback.survived(p)) for p in killing_rollback.kill_points()],
+    }
+    every = [one for points in found.values() for one in points]
+    lost = [f"{point}: {words}" for point, words in every if words]
     for words in lost:
         print(f"not survived: {words}")
-    yield Figure("kill_points", len(points), "", None, "calls of a canary, before and after each")
-    yield Figure("kill_points_survived", len(points) - len(lost), "", None)
+    note = ", ".join(f"{len(points)} of {what}" for what, points in found.items())
+    yield Figure("kill_points", len(every), "", None, f"{note}; before and after each call")
+    yield Figure("kill_points_survived", len(every) - len(lost), "", None)
     yield Figure("kill_points_lost", len(lost), "", 0)
 
 

@@ -22,7 +22,7 @@ from dagster import (
 from flowmaster_delivery.defs.canaries import judgement_table, ordered
 from flowmaster_delivery.defs.executor import state_of
 from flowmaster_delivery.defs.form import Form
-from flowmaster_delivery.defs.recording import ProgressLog, record_metadata
+from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import (
     again_or_failure,
@@ -31,7 +31,7 @@ from flowmaster_delivery.defs.shapes import (
     spec,
     step_key,
 )
-from flowmaster_delivery.defs.working import cancelled, work_of
+from flowmaster_delivery.defs.working import pace_of, work_of
 from flowmaster_delivery.flows.entry import (
     admitted_candidate,
     may_ask,
@@ -159,9 +159,7 @@ def _roll_out(
         asked_by=delivery.asker(context.run).name,
         still_admitted=lambda: why_not_any_more(candidate, delivery.recent(), delivery.now()),
         reason=reason_on_record(form.reason, admission),
-        now=delivery.now,
-        on_progress=ProgressLog(context),
-        cancelled=cancelled(context).is_set,
+        pace=pace_of(context, delivery),
     )
 
 

@@ -17,8 +17,13 @@ from flowmaster_delivery.flows.incidents.opening import Work
 def work_of(context: AssetExecutionContext, delivery: Delivery, reason: str = "") -> Work:
     """For incidents: in this run, in the name of whoever asked for it."""
     asked = Asked(context.run.run_id, delivery.asker(context.run).name, reason)
-    pace = Pace(delivery.now, ProgressLog(context), cancelled(context).is_set)
-    return Work(delivery.catalog, delivery.ports, asked, pace, _going_along(context, delivery))
+    pace, along = pace_of(context, delivery), _going_along(context, delivery)
+    return Work(delivery.catalog, delivery.ports, asked, pace, along)
+
+
+def pace_of(context: AssetExecutionContext, delivery: Delivery) -> Pace:
+    """Time, what is said while it passes, and whether the run was canceled."""
+    return Pace(delivery.now, ProgressLog(context), cancelled(context).is_set)
 
 
 def cancelled(context: AssetExecutionContext) -> threading.Event:

@@ -6,14 +6,13 @@ wrong on the cluster comes back as a record with its outcome; the caller puts it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowmaster_delivery.flows.canary.trial import StillAdmitted, Trial, always
 from flowmaster_delivery.flows.canary.trying import try_out
 from flowmaster_delivery.flows.changing import bring
-from flowmaster_delivery.flows.goal import Asked, Clock, Done, Goal, Pace
+from flowmaster_delivery.flows.goal import Asked, Done, Goal, Pace
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.flows.measuring import judgements
 from flowmaster_delivery.flows.migrations.fitting import declaration, fitting
@@ -29,7 +28,6 @@ from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Method,
     Pod,
-    Progress,
     last_success,
 )
 from flowmaster_delivery.policy.canary_marks import LAST
@@ -46,9 +44,7 @@ def roll_out(
     run_id: str,
     asked_by: str,
     reason: str,
-    now: Clock,
-    on_progress: Callable[[Progress], None],
-    cancelled: Callable[[], bool],
+    pace: Pace,
     still_admitted: StillAdmitted = always,
 ) -> DeploymentRecord:
     """Bring the candidate to its environment and wait for the end; the record of what was done.
@@ -60,9 +56,8 @@ def roll_out(
     """
     if candidate.digest is None:
         raise Refused(f"{candidate.service} has no image to roll out; materialize its image first")
-    pace = Pace(now, on_progress, cancelled)
     draft = drafted(
-        Method.ROLLOUT, candidate, candidate.digest, Asked(run_id, asked_by, reason), now()
+        Method.ROLLOUT, candidate, candidate.digest, Asked(run_id, asked_by, reason), pace.now()
     )
     return _by_kind(draft, catalog, ports, pace, still_admitted)
 
@@ -93,9 +88,7 @@ def _by_kind(
         case Kind.ARTIFACT:
             draft = replace(draft, method=Method.RELEASE)
             done = Done(Outcome.SUCCESS, f"{service.name} is released; it runs on no cluster")
-    if done.previous_digest is None:
-        done = replace(done, previous_digest=_last_digest(draft, ports))
-    return completed(draft, done, pace)
+    return completed(draft, _as_recorded(done, draft, ports), pace)
 
 
 def _trial(
@@ -228,7 +221,20 @@ def completed(draft: DeploymentRecord, done: Done, pace: Pace) -> DeploymentReco
     )
 
 
-def _last_digest(draft: DeploymentRecord, ports: Ports) -> str | None:
+def _as_recorded(done: Done, draft: DeploymentRecord, ports: Ports) -> Done:
+    """What was there before, from the record where the cluster cannot tell.
+
+    An image that is there already and never came on record was brought by a run that was killed
+    before it could say so: that changed something all the same.
+    """
+    if done.previous_digest not in (None, draft.digest):
+        return done
     records = ports.history.deployments(draft.service, draft.environment, limit=20)
     last = last_success(records)
-    return last.digest if last else None
+    if last is None:
+        return done
+    found_there = done.previous_digest is not None and not done.changed
+    done = replace(done, previous_digest=last.digest)
+    if not found_there or done.outcome is not Outcome.SUCCESS or last.digest == draft.digest:
+        return done
+    return replace(done, changed=True, message=f"{done.message}; it was not on record yet")

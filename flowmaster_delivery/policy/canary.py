@@ -19,7 +19,9 @@ from flowmaster_delivery.model.canary import (
     CanaryRule,
     CanaryStep,
 )
+from flowmaster_delivery.model.incident import Incident
 from flowmaster_delivery.model.outcome import Outcome, worst
+from flowmaster_delivery.model.rollback import Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Workload
 from flowmaster_delivery.policy.canary_marks import Ending
 from flowmaster_delivery.policy.rollout import runs
@@ -81,12 +83,28 @@ def is_left_over(canary: Canary | None, digest: str, now: datetime) -> bool:
     return canary.verdict in (None, Outcome.SUCCESS) and now >= canary.expires_at
 
 
-def lost(ending: Ending | None, digest: str, records: Iterable[DeploymentRecord]) -> Ending | None:
-    """An ending of this image that never came on record: whoever saw it was killed before."""
+def lost(
+    ending: Ending | None,
+    digest: str,
+    records: Iterable[DeploymentRecord],
+    incidents: Iterable[Incident] = (),
+) -> Ending | None:
+    """An ending of this image that never came on record: whoever saw it was killed before.
+
+    A failure is only told when its incident is on record too, among those that left a hold.
+    """
     if ending is None or ending.digest != digest:
         return None
-    told = any(record.token is not None and record.token >= ending.token for record in records)
-    return None if told else ending
+    told = [one for one in records if one.token is not None and one.token >= ending.token]
+    if ending.outcome is not Outcome.FAILURE:
+        return None if told else ending
+    opened = [
+        one.opened_at
+        for one in incidents
+        if one.trigger is Trigger.CANARY and one.from_digest == digest
+    ]
+    followed = any(at >= record.finished_at for record in told for at in opened)
+    return None if followed else ending
 
 
 def summed_up(judgements: Sequence[Judgement]) -> tuple[Outcome, str]:

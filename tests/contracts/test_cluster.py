@@ -99,9 +99,7 @@ class World:
             run_id=run,
             asked_by="jane",
             reason="",
-            now=clock,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
+            pace=Pace(clock),
         )
         self.history.record(record)
         return record

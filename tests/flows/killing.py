@@ -22,7 +22,10 @@ from flowmaster_delivery.model.canary import (
     Traffic,
 )
 from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, RefRule, Service
+from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.promotion import Hold
+from flowmaster_delivery.model.rollback import Action, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Pod, Progress
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_cluster import FakeCluster, Killed
@@ -120,6 +123,16 @@ class Stage:
                 now, now, "sam", token=done.token, message=done.message,
             )
         )  # fmt: skip
+
+    def follow(self, done: Done) -> None:
+        """The incident and the hold that a bad canary leaves."""
+        now = self.cluster.time.now()
+        incident = Incident(
+            "i1", "production", ("api",), Trigger.CANARY, Action.AUTOMATIC,
+            IncidentState.ROLLED_BACK, now, now, done.message, from_digest=NEW_DIGEST, hold_id="h1",
+        )  # fmt: skip
+        self.history.record(incident)
+        self.history.record(Hold("h1", "api", "production", "flowmaster", done.message, now))
 
     def later(self, command: CanaryCommand) -> None:
         """An order that comes a moment after the canary began."""

@@ -530,7 +530,9 @@ def test_what_was_found_bad_is_tried_again_once_that_is_on_record(stage: Stage) 
     assert (again.outcome, again.message) == (F, done.message)
     assert stage.cluster.calls.count("create_canary") == 1
     stage.record(done)
-    assert stage.go("run-3").outcome is S
+    assert stage.go("run-3").message == done.message, "killed before its hold was placed"
+    stage.follow(done)
+    assert stage.go("run-4").outcome is S
 
 
 def test_a_jump_of_the_clock_does_not_shorten_a_pause(stage: Stage) -> None:

@@ -116,7 +116,7 @@ class World:
         time = self.cluster.time
         record = roll_out(
             candidate, self.catalog, self.ports, run_id=run, asked_by="sam", reason="",
-            now=time.now, on_progress=lambda _: None, cancelled=lambda: False,
+            pace=Pace(time.now),
         )  # fmt: skip
         record = replace(record, **changes)  # type: ignore[arg-type]
         self.history.record(record)

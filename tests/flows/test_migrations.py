@@ -137,7 +137,7 @@ class World:
         )
         record = roll_out(
             candidate, self.catalog, self.ports, run_id=f"run-{name}", asked_by="jane", reason="",
-            now=self.cluster.time.now, on_progress=lambda _: None, cancelled=lambda: False,
+            pace=Pace(self.cluster.time.now),
         )  # fmt: skip
         self.history.record(record)
         self.cluster.time.seconds += 60

@@ -103,9 +103,7 @@ class World:
             run_id=f"run-{len(self.history.records)}",
             asked_by="jane",
             reason="because",
-            now=self.cluster.time.now,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
+            pace=Pace(self.cluster.time.now),
         )
         self.history.record(Admission(candidate, True, "jane", "", record.started_at))
         self.history.record(record)

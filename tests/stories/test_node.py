@@ -89,9 +89,7 @@ class Stage:
             run_id=f"run-{self.runs}",
             asked_by="jane",
             reason="",
-            now=clock,
-            on_progress=lambda _: None,
-            cancelled=lambda: False,
+            pace=Pace(clock),
         )
         self.history.record(record)
         return record

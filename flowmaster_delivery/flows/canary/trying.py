@@ -153,8 +153,11 @@ def _lost(trial: Trial, stable: Workload) -> Ending | None:
     if ending is None or ending.digest != trial.draft.digest:
         return None
     draft = trial.draft
-    records = trial.ports.history.deployments(draft.service, draft.environment, limit=20)
-    return lost(ending, draft.digest, records)
+    history = trial.ports.history
+    records = history.deployments(draft.service, draft.environment, limit=20)
+    held_by = {hold.id for hold in history.holds()}
+    incidents = history.incidents(draft.environment, limit=50)
+    return lost(ending, draft.digest, records, (i for i in incidents if i.hold_id in held_by))
 
 
 def _told(ending: Ending, service: Service) -> Done:
