@@ -40,6 +40,7 @@ from dagster import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowmaster_delivery.adapters.dagster_codec import decode, sealed
+from flowmaster_delivery.adapters.dagster_facts import facts
 from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.health import HealthObservation
@@ -178,9 +179,12 @@ class DagsterHistory:
     def record(self, record: Record, shown: str = "") -> None:
         key, partition = _place(record)
         event = AssetMaterialization if _stands(record) else AssetObservation
+        told = {name: MetadataValue.text(words) for name, words in facts(record).items()}
         report = {"report": MetadataValue.md(shown)} if shown else {}
         made = event(
-            asset_key=key, partition=partition, metadata={**report, **self.metadata_of(record)}
+            asset_key=key,
+            partition=partition,
+            metadata={**told, **report, **self.metadata_of(record)},
         )
         with _asked(f"{type(record).__name__} could not be written"):
             self._instance.report_runless_asset_event(made)

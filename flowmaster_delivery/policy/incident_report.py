@@ -82,7 +82,7 @@ def _images(incident: Incident) -> Iterator[tuple[str, ...]]:
         yield "to", escaped(incident.to_version or ""), "", incident.to_digest
 
 
-_MOVED = (IncidentState.ROLLED_BACK, IncidentState.FAILED, IncidentState.ROLLING_BACK)
+_MOVED = (IncidentState.ROLLED_BACK, IncidentState.ROLLING_BACK)
 
 
 def _timeline(incident: Incident) -> Iterator[str]:
@@ -125,7 +125,6 @@ def _commits(incident: Incident) -> Iterator[str]:
 
 def _checklist(incident: Incident) -> Iterator[str]:
     back = incident.state is IncidentState.ROLLED_BACK
-    went = back or incident.state is IncidentState.FAILED
     yield "## Checklist"
     yield ""
     yield "Pre-rollback:"
@@ -138,8 +137,8 @@ def _checklist(incident: Incident) -> Iterator[str]:
     yield _item("Capture logs and metrics from failed deployment", done=captured)
     yield ""
     yield "Execute rollback:"
-    yield _item("Execute rollback procedure", done=went)
-    yield _item("Monitor rollback progress", done=went)
+    yield _item("Execute rollback procedure", done=back)
+    yield _item("Monitor rollback progress", done=back)
     yield _item("Verify health checks pass", done=back)
     yield _item("Verify core user workflows", done=False)
     yield ""

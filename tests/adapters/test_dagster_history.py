@@ -208,3 +208,30 @@ def test_another_process_reads_what_this_one_wrote(tmp_path: Path) -> None:
         command = [sys.executable, "-c", script, str(tmp_path), KEY]
         done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.stdout.strip() == "h1", done.stderr
+
+
+def test_what_is_recorded_outside_of_runs_can_be_read_by_people(
+    instance: DagsterInstance, history: DagsterHistory
+) -> None:
+    history.record(replace(a_deployment(), version="v1.2.3", message="1 of 1"), shown="# Report")
+    found = instance.fetch_materializations(AssetKey(["api-gateway", "deployment"]), limit=1)
+    event = found.records[0].asset_materialization
+    assert event is not None
+    told = {name: value.value for name, value in event.metadata.items()}
+    assert told["version"] == "v1.2.3"
+    assert told["outcome"] == "success"
+    assert told["message"] == "1 of 1"
+    assert list(told).index("digest") < list(told).index("report") < list(told).index(RECORD_KEY)
+    assert "previous digest" not in told
+
+
+def test_looks_carry_nothing_but_their_record(
+    instance: DagsterInstance, history: DagsterHistory
+) -> None:
+    history.record(
+        HealthObservation("api-gateway", "dev", HealthState.HEALTHY, DIGEST, "f", NOW, "fine")
+    )
+    found = instance.fetch_observations(AssetKey(["api-gateway", "health"]), limit=1)
+    event = found.records[0].asset_observation
+    assert event is not None
+    assert len(event.metadata) == 2

@@ -208,7 +208,8 @@ def test_a_canary_that_failed_is_told_and_holds_the_service_it_never_touched(
     (incident,) = after_deployment(record, world.work())
     assert (incident.trigger, incident.state) == (Trigger.CANARY, IncidentState.ROLLED_BACK)
     assert world.cluster.calls.count("set_image") == before
-    assert [hold.service for hold in world.history.holds()] == ["api"]
+    (hold,) = world.history.holds()
+    assert (hold.service, hold.reason) == ("api", incident.reason)
     again, *_ = after_deployment(record, world.work())
     assert again.id == incident.id
     assert len(world.history.holds()) == 1

@@ -47,7 +47,10 @@ class Troubles:
         release = self.behind.frontend
         self.open(release)
         new = self.stage.digests("staging")[FRONTEND]
-        self.stage.order_services(workload=FRONTEND, image=f"*{new}", failure_rate=0.05)
+        namespace = self.stage.catalog.environment("production").namespace
+        self.stage.order_services(
+            workload=FRONTEND, namespace=namespace, image=f"*{new}", failure_rate=0.05
+        )
         status = self.stage.flowmaster("promote", "production", release.version, who=self.sam)
         expect(status == 1, f"the canary should have failed, but the status was {status}")
         self.stage.incident_of(FRONTEND, "rolled_back")

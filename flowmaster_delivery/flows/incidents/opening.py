@@ -150,7 +150,7 @@ def _blank(identity: str, case: Case, now: datetime) -> Incident:
         opened_at=now,
         updated_at=now,
         reason=case.words,
-        timeline=(Moment(case.at, f"it began: {case.words}"),) if case.at < now else (),
+        timeline=(Moment(case.at, "it began"),) if case.at < now else (),
     )
 
 

@@ -156,7 +156,7 @@ def place_hold(incident: Incident, environment: Environment, work: Work) -> None
         return
     name = incident.services[0]
     what = incident.to_version or (incident.to_digest or "")[:19]
-    verb = "rollback to" if incident.trigger is not Trigger.CANARY else "its canary failed beside"
+    said = f"rollback to {what}: {incident.reason}"
     fingerprint = _fingerprint(incident, work) if environment.automatic else ""
     work.history.record(
         Hold(
@@ -164,7 +164,7 @@ def place_hold(incident: Incident, environment: Environment, work: Work) -> None
             service=name,
             environment=environment.name,
             author=work.asked.by,
-            reason=f"{verb} {what}: {incident.reason}",
+            reason=incident.reason if incident.trigger is Trigger.CANARY else said,
             at=work.now(),
             fingerprint=fingerprint,
         )
