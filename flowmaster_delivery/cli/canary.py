@@ -38,7 +38,7 @@ def status(session: Session, environment: str | None = None, as_json: bool = Fal
     """The canaries that run, with their share and their last judgement."""
     found = session.server().get("/api/canaries", within(environment))
     nothing = "no canary is running"
-    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=["last judgement"])
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, beneath=["last judgement"])
 
 
 def _last_words(row: Row) -> str:
@@ -76,6 +76,6 @@ def _ordering(command: str, help_: str) -> None:
 
 
 _ordering("pause", "Let the canary of SERVICE stay in its step; it is judged on.")
-_ordering("resume", "Let a paused or undecided canary of SERVICE go on by its judgement.")
+_ordering("resume", "Let the canary of SERVICE go on by its judgement.")
 _ordering("promote", "Bring SERVICE to the canary's image at once, unjudged. The gate is asked.")
 _ordering("abort", "Take the canary of SERVICE away. The service itself is not touched.")

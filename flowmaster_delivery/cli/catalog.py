@@ -15,7 +15,7 @@ def catalog() -> None:
     """Check a catalog file; print its JSON schema."""
 
 
-@catalog.command()
+@catalog.command(short_help="Report every fault of FILE at once.")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def check(session: Session, file: Path | None) -> None:

@@ -57,12 +57,25 @@ def short(digest: str | None) -> str:
     return digest.removeprefix("sha256:")[:7] if digest else ""
 
 
-def name_some(services: Iterable[str]) -> str:
-    """`api-gateway, nginx`, or `22 services: api-gateway, auth-service, …` where there are many."""
+def name_some(services: Iterable[str], named: int = NAMED) -> str:
+    """`api-gateway, nginx`, or `22 services: api-gateway, auth-service, …` where there are many,
+    only their number where but one is to be named."""
     names = list(dict.fromkeys(services))
-    if len(names) <= NAMED:
+    if len(names) <= named:
         return ", ".join(names)
-    return f"{len(names)} services: {', '.join(names[:3])}, …"
+    shown = f": {', '.join(names[:3])}, …" if named > 1 else ""
+    return f"{len(names)} services{shown}"
+
+
+def decide(incident: Mapping[str, Any]) -> str:
+    """What a person may do who is asked about an incident."""
+    if incident["decided_by"]:
+        return f"{incident['decided_by']} has decided to roll back"
+    known = incident["id"]
+    return (
+        f"decide: flowmaster incident approve {known}, "
+        f"or flowmaster incident dismiss {known} --reason …"
+    )
 
 
 def print_reasons(

@@ -15,7 +15,7 @@ COLUMNS: Columns = {
     "service": itemgetter("service"),
     "environment": itemgetter("environment"),
     "by": itemgetter("author"),
-    "since": lambda row: minute(row["at"]),
+    "since (UTC)": lambda row: minute(row["at"]),
     "reason": itemgetter("reason"),
 }
 
@@ -35,7 +35,7 @@ def hold(ctx: click.Context) -> None:
 def list_holds(session: Session, environment: str | None = None, as_json: bool = False) -> None:
     """The holds that are in force."""
     found = session.server().get("/api/holds", within(environment))
-    print_list(found, COLUMNS, as_json=as_json, nothing="nothing is held", wrapped=["reason"])
+    print_list(found, COLUMNS, as_json=as_json, nothing="nothing is held", beneath=["reason"])
 
 
 @hold.command()

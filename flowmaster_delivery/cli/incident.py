@@ -8,19 +8,19 @@ from operator import itemgetter
 import click
 from rich.markdown import Markdown
 
-from flowmaster_delivery.cli.console import out, talk
+from flowmaster_delivery.cli.console import decide, name_some, out, talk
 from flowmaster_delivery.cli.following import conclude, follow
 from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list, within
 from flowmaster_delivery.cli.session import Session
 
 COLUMNS: Columns = {
     "id": itemgetter("id"),
-    "since": lambda row: minute(row["opened_at"]),
+    "since (UTC)": lambda row: minute(row["opened_at"]),
     "environment": itemgetter("environment"),
-    "services": lambda row: ", ".join(row["services"]),
-    "trigger": itemgetter("trigger"),
+    "services": lambda row: name_some(row["services"], named=1),
     "state": itemgetter("state"),
-    "reason": itemgetter("reason"),
+    "reason": lambda row: f"{row['trigger']}: {row['reason']}",
+    "next": lambda row: decide(row) if row["state"] == "asked" else "",
 }
 
 
@@ -49,11 +49,12 @@ def list_incidents(
     """The newest incidents, newest first."""
     params = within(environment) | ({"open": "1"} if only_open else {})
     found = session.server().get("/api/incidents", params)
-    wrapped = ["services", "reason"]
-    print_list(found, COLUMNS, as_json=as_json, nothing="there is no incident", wrapped=wrapped)
+    print_list(
+        found, COLUMNS, as_json=as_json, nothing="there is no incident", beneath=["reason", "next"]
+    )
 
 
-@incident.command()
+@incident.command(short_help="The report of the incident ID.")
 @click.argument("incident_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="An object, for machines.")
 @click.option("--markdown", is_flag=True, help="The report as it is written, to paste it.")
@@ -84,7 +85,7 @@ def approve(ctx: click.Context, incident_id: str, reason: str, wait: bool) -> No
         ctx.exit(conclude(follow(session, server, run["run"], console), console))
 
 
-@incident.command()
+@incident.command(short_help="Live with what the incident ID says.")
 @click.argument("incident_id", metavar="ID")
 @click.option("--reason", required=True, help="Why it may stay; kept on record.")
 @click.pass_obj

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +17,10 @@ from flowmaster_delivery.cli.console import out
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]
 """The head of each column, and what stands in it of a row."""
+
+GAP = 2
+INDENT = (0, 0, 0, 4)
+"""Of a sentence under its row: top, right, bottom, left."""
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="A list of objects, for machines."
@@ -27,9 +33,9 @@ def print_list(
     *,
     as_json: bool,
     nothing: str,
-    wrapped: Collection[str] = (),
+    beneath: Collection[str] = (),
 ) -> None:
-    """A table of the rows, or the words `nothing`; `wrapped` are columns that may take lines.
+    """A line for each row, or the words `nothing`; `beneath` are columns of whole sentences.
 
     What people wrote is shown as it is: no sign in it is markup.
     """
@@ -39,17 +45,51 @@ def print_list(
     if not rows:
         click.echo(nothing)
         return
-    table = grid(columns, wrapped=wrapped)
-    for row in rows:
-        table.add_row(*(Text(cell(row)) for cell in columns.values()))
-    out().print(table)
+    heads = [head for head in columns if head not in beneath]
+    print_rows(
+        out(),
+        heads,
+        [([columns[h](row) for h in heads], [columns[h](row) for h in beneath]) for row in rows],
+    )
 
 
-def grid(heads: Collection[str], *, wrapped: Collection[str] = ()) -> Table:
+def print_rows(
+    console: Console,
+    heads: Sequence[str],
+    rows: Sequence[tuple[Sequence[str | Text], Sequence[str]]],
+) -> None:
+    """Cells side by side, and under each line its sentences: they need more room than a column.
+
+    A terminal gets them wrapped, a file each on one line.
+    """
+    lines = [[one if isinstance(one, Text) else Text(one) for one in cells] for cells, _ in rows]
+    titles = [Text(head, style="bold") for head in heads]
+    widths = [max(cell.cell_len for cell in column) for column in zip(titles, *lines, strict=True)]
+    console.print(_side_by_side(titles, widths), soft_wrap=True)
+    for cells, (_, sentences) in zip(lines, rows, strict=True):
+        console.print(_side_by_side(cells, widths), soft_wrap=True)
+        for sentence in filter(None, sentences):
+            if console.is_terminal:
+                console.print(Padding(Text(sentence), INDENT, expand=False))
+            else:
+                console.print(Text(" " * INDENT[3] + sentence), soft_wrap=True)
+
+
+def _side_by_side(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    line = Text()
+    for cell, width in zip(cells, widths, strict=True):
+        padded = cell.copy()
+        padded.pad_right(width - cell.cell_len + GAP)
+        line.append_text(padded)
+    line.rstrip()
+    return line
+
+
+def grid(heads: Collection[str]) -> Table:
     """An empty table in the style of all others."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
-        table.add_column(head, no_wrap=head not in wrapped)
+        table.add_column(head, no_wrap=True)
     return table
 
 

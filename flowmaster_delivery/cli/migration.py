@@ -25,7 +25,7 @@ def migration(ctx: click.Context) -> None:
         ctx.invoke(list_schemas)
 
 
-@migration.command("list")
+@migration.command("list", short_help="Schemas, and what was done to them last.")
 @click.argument("environment", required=False)
 @json_option
 @click.pass_obj
@@ -33,7 +33,7 @@ def list_schemas(session: Session, environment: str | None = None, as_json: bool
     """The schemas, everywhere or in ENVIRONMENT, with what was done to them last."""
     found = session.server().get("/api/migrations", within(environment))
     nothing = "no service works on a schema"
-    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=["note"])
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, beneath=["note"])
 
 
 def _last(row: Row) -> Row:
@@ -46,7 +46,7 @@ COLUMNS: Columns = {
     "schema": itemgetter("job"),
     "environment": itemgetter("environment"),
     "version": lambda row: "?" if row["version"] is None else str(row["version"]),
-    "since": lambda row: minute(_last(row)["at"]),
+    "since (UTC)": lambda row: minute(_last(row)["at"]),
     "by": lambda row: _last(row)["asked_by"],
     "note": lambda row: row["trouble"] or _last(row)["message"],
 }

@@ -15,9 +15,9 @@ COLUMNS: Columns = {
     "id": lambda row: row["override"]["id"],
     "gate": lambda row: row["override"]["gate"],
     "by": lambda row: row["override"]["by"],
-    "until": lambda row: minute(row["until"]),
+    "until (UTC)": lambda row: minute(row["until"]),
     "reason": lambda row: row["override"]["reason"],
-    "counts": lambda row: row["flaw"] or "yes",
+    "flaw": lambda row: f"does not count: {row['flaw']}" if row["flaw"] else "counts",
 }
 
 
@@ -30,7 +30,11 @@ class GiveByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=GiveByDefault, options_metavar="ENVIRONMENT VERSION --gate … --reason …")
+@click.group(
+    cls=GiveByDefault,
+    options_metavar="ENVIRONMENT VERSION --gate … --reason …",
+    subcommand_metavar="",
+)
 def override() -> None:
     """Let a version past one closed gate, or list who did (`list ENVIRONMENT VERSION`).
 
@@ -91,5 +95,5 @@ def list_overrides(session: Session, environment: str, version: str, as_json: bo
     """Every override of VERSION in ENVIRONMENT, the expired ones as well."""
     params = {"environment": environment, "version": version}
     found = session.server().get("/api/overrides", params)
-    nothing, wrapped = f"nothing of {version} is overridden in {environment}", ["reason", "counts"]
-    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, wrapped=wrapped)
+    nothing = f"nothing of {version} is overridden in {environment}"
+    print_list(found, COLUMNS, as_json=as_json, nothing=nothing, beneath=["reason", "flaw"])

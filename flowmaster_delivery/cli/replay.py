@@ -18,7 +18,7 @@ from rich.text import Text
 
 from flowmaster_delivery.cli.console import out, talk
 from flowmaster_delivery.cli.durations import duration
-from flowmaster_delivery.cli.listing import grid
+from flowmaster_delivery.cli.listing import print_rows
 from flowmaster_delivery.cli.session import Server, Session
 from flowmaster_delivery.model.errors import CatalogFault, Malformed
 
@@ -44,7 +44,7 @@ STYLES = {
 @click.option("--environment", default="production", show_default=True)
 @click.option(
     "--policy",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A catalog file, or one that says only what differs from today's.",
 )
 @click.option("--all", "every", is_flag=True, help="Promotions that it lets in as well.")
@@ -157,11 +157,8 @@ def print_replay(console: Console, found: Replay, *, every: bool) -> None:
     """A row for each finding that is not what happened anyway, then all of it in one sentence."""
     shown = [f for f in found.findings if every or not (f.is_promotion and f.as_it_happened)]
     if shown:
-        wrapped = ("what happened", "it would have", "why")
-        table = grid(("when", "service", *wrapped), wrapped=wrapped)
-        for finding in shown:
-            table.add_row(*_cells(finding))
-        console.print(table)
+        heads = ("when (UTC)", "service", "it would have")
+        print_rows(console, heads, [(_cells(one), (one.happened, one.why)) for one in shown])
     unread = sorted({gate for finding in found.findings for gate in finding.not_on_record})
     if unread:
         console.print(Text(f"not on record, and not judged: {', '.join(unread)}", style="dim"))
@@ -174,4 +171,4 @@ def _cells(finding: Finding) -> tuple[str | Text, ...]:
     same = ", as it happened" if finding.as_it_happened else ""
     would = Text(f"{finding.would}{same}", style=STYLES.get(finding.would, "default"))
     when = finding.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-    return when, finding.service, Text(finding.happened), would, Text(finding.why)
+    return when, finding.service, would

@@ -11,11 +11,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from flowmaster_delivery.cli.console import HEALTH, LEGEND, age, out, short
+from flowmaster_delivery.cli.console import HEALTH, LEGEND, age, decide, name_some, out, short
 from flowmaster_delivery.cli.listing import grid, json_option
 from flowmaster_delivery.cli.session import Session
+from flowmaster_delivery.model.promotion import EVERY_SERVICE
 
 Row = Mapping[str, Any]
+WIDE = 100
+"""Columns that three environments need; with fewer, digests go where there is a version."""
 
 
 @click.command()
@@ -31,7 +34,9 @@ def status(session: Session, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    asked = session.server().get("/api/incidents", {"open": "1"})
     print_matrix(out(), rows, datetime.now(tz=UTC))  # noqa: TID251  # a command's edge: its clock
+    print_open(out(), asked)
 
 
 def print_matrix(console: Console, rows: Sequence[Row], now: datetime) -> None:
@@ -39,20 +44,35 @@ def print_matrix(console: Console, rows: Sequence[Row], now: datetime) -> None:
     environments = list(dict.fromkeys(row["environment"] for row in rows))
     cells = {(row["service"], row["environment"]): row for row in rows}
     table = grid(("service", *environments))
+    narrow = console.width < WIDE
     for service in dict.fromkeys(row["service"] for row in rows):
-        table.add_row(service, *(_cell(cells.get((service, e)), now) for e in environments))
+        found = (cells.get((service, environment)) for environment in environments)
+        table.add_row(service, *(_cell(row, now, narrow=narrow) for row in found))
     console.print(table)
     console.print(Text(LEGEND, style="dim"))
     _print_notes(console, rows)
 
 
-def _cell(row: Row | None, now: datetime) -> Text:
+def print_open(console: Console, incidents: Iterable[Row]) -> None:
+    """What waits for a person, or is on its way back."""
+    for incident in incidents:
+        names, asked = name_some(incident["services"]), incident["state"] == "asked"
+        where = f"{names} in {incident['environment']}"
+        state = "waits for a person" if asked else "is being rolled back"
+        words = f"! {where} {state}: {incident['reason']} (incident {incident['id']})"
+        console.print(Text(words, style="yellow"))
+        if asked:
+            console.print(Text(f"  {decide(incident)}", style="yellow"))
+
+
+def _cell(row: Row | None, now: datetime, *, narrow: bool) -> Text:
     if row is None or row["digest"] is None:
         return Text("—", style="dim")
     symbol, style = HEALTH.get(row["health"] or "unknown", ("?", "magenta"))
     cell = Text(f"{row['version'] or '':<8} ")
-    cell.append(short(row["digest"]), style="dim")
-    cell.append(f" {symbol}", style=style)
+    if not (narrow and row["version"]):
+        cell.append(f"{short(row['digest'])} ", style="dim")
+    cell.append(symbol, style=style)
     if row["hold"]:
         cell.append(" ⏸", style="yellow")
     cell.append(f" {age(row['since'], now)}", style="dim")
@@ -60,11 +80,16 @@ def _cell(row: Row | None, now: datetime) -> Text:
 
 
 def _print_notes(console: Console, rows: Iterable[Row]) -> None:
+    said = set()
     for row in rows:
         where = f"{row['service']} in {row['environment']}"
-        if row["hold"]:
-            hold = row["hold"]
-            words = f"⏸ {where} is held by {hold['author']}: {hold['reason']} ({hold['id']})"
+        hold = row["hold"]
+        if hold and hold["id"] not in said:
+            said.add(hold["id"])
+            if hold["service"] == EVERY_SERVICE:
+                where = f"everything in {row['environment']}"
+            held = "has one source held" if hold["fingerprint"] else "is held"
+            words = f"⏸ {where} {held} by {hold['author']}: {hold['reason']} ({hold['id']})"
             console.print(Text(words, style="yellow"))
         if row.get("note"):
             console.print(Text(f"✗ {where}: {row['note']}", style="red"))

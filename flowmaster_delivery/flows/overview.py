@@ -138,14 +138,14 @@ def _status_row(
 ) -> StatusRow:
     running = last_success(done)
     looks = ports.history.observations(service.name, environment.name, limit=1)
-    here = (service.name, environment.name)
+    held = [hold for hold in holds if hold.concerns(service.name, environment.name)]
     return StatusRow(
         service=service.name,
         environment=environment.name,
         version=_version(service.name, running, releases),
         digest=running.digest if running else None,
         health=looks[0].state if looks else None,
-        hold=next((h for h in holds if (h.service, h.environment) == here), None),
+        hold=next((hold for hold in held if hold.service == service.name), next(iter(held), None)),
         since=_since(done, running),
         commit=running.commit if running else None,
         note=_note(done),

@@ -31,7 +31,7 @@ def judged(judgements: Sequence[Judgement]) -> Iterator[str]:
     """All that a person needs to judge again: every judgement, then every query once, whole."""
     yield from table(JUDGED, (_cells(judgement) for judgement in judgements))
     yield ""
-    yield "Asked by:"
+    yield "Queries:"
     yield ""
     queries = (one.measurement.query for one in judgements if one.measurement.query)
     yield from (f"- `{query}`" for query in dict.fromkeys(queries))

@@ -113,11 +113,40 @@ def test_living_with_it_is_on_record_with_the_reason(shell: Shell, asked: Incide
     assert shell.office.launcher.orders == []
 
 
+def test_who_is_asked_is_told_in_every_list_what_to_do(shell: Shell, asked: Incident) -> None:
+    decide = f"decide: flowmaster incident approve {asked.id}, or flowmaster incident dismiss"
+    assert decide in shell.run("incident").stdout
+    seen = shell.run("status")
+    assert "! service-0 in production waits for a person: p95 is 0.9 s" in seen.stdout
+    assert decide in seen.stdout
+    shell.office.history.record(replace(asked, decided_by="sofia"))
+    assert "sofia has decided to roll back" in shell.run("incident").stdout
+
+
+def test_a_row_fits_a_narrow_terminal_and_its_reason_stands_beneath(
+    shell: Shell, asked: Incident
+) -> None:
+    many = tuple(f"service-{number}" for number in range(12))
+    shell.office.history.record(
+        replace(asked, services=many, state=IncidentState.ROLLING_BACK, reason="word " * 40)
+    )
+    head, row, reason, *_ = shell.run("incident").stdout.splitlines()
+    assert max(len(head), len(row)) <= 80
+    assert "12 services" in row
+    assert reason.startswith("    latency: word word")
+
+
+def test_an_unknown_incident_names_all_where_none_is_open(shell: Shell, asked: Incident) -> None:
+    shell.office.history.record(replace(asked, state=IncidentState.ROLLED_BACK))
+    assert f"'{asked.id}'" in shell.run("incident", "show", "1a2b3c4e").stderr
+
+
 def test_what_is_decided_is_not_decided_again(shell: Shell, asked: Incident) -> None:
     shell.run("incident", "dismiss", asked.id, "--reason", "known")
     result = shell.run("incident", "approve", asked.id)
     assert result.exit_code == 1
     assert "nobody is asked" in result.stderr
+    assert "service-0 in production was left as it is" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("approve",), ("dismiss", "--reason", "I like it")])

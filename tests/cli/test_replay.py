@@ -110,7 +110,7 @@ def test_a_time_that_holds_nothing_says_so(shell: Shell, today: Path) -> None:
     [
         (("--since", "long"), 2, "a number with its unit"),
         (("--environment", "prod"), 2, "there is no environment 'prod'"),
-        (("--policy", "missing.yaml"), 1, "cannot be read"),
+        (("--policy", "missing.yaml"), 2, "'missing.yaml' does not exist"),
     ],
 )
 def test_what_cannot_be_replayed_is_said(

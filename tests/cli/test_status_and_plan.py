@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from io import StringIO
 
+from rich.console import Console
+
+from flowmaster_delivery.cli.status import print_matrix
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.promotion import Hold
 from tests.cli.conftest import Shell
@@ -44,6 +48,28 @@ def test_status_for_people_fits_100_columns_and_says_what_is_wrong(shell: Shell)
     assert "✗" in next(line for line in lines if line.startswith("service-1"))
     assert "⏸" in next(line for line in lines if line.startswith("service-0"))
     assert "service-0 in production is held by sam: smells (h1)" in result.stdout
+
+
+def test_an_environment_that_is_held_as_a_whole_is_said_once(shell: Shell) -> None:
+    history = shell.office.history
+    history.record(Hold("h1", "*", "production", "flowmaster", "its rollback failed", START))
+    history.record(Hold("h2", "service-0", "dev", "flowmaster", "bad", START, fingerprint="f"))
+    said = shell.run("status").stdout
+    whole = "everything in production is held by flowmaster: its rollback failed (h1)"
+    assert said.count("its rollback failed") == 1
+    assert whole in said
+    assert "service-0 in dev has one source held by flowmaster: bad (h2)" in said
+
+
+def test_a_narrow_terminal_shows_no_digest_beside_a_version(shell: Shell) -> None:
+    for environment in ("dev", "staging", "production"):
+        shell.office.deployed("service-0", environment, "v10.20.30")
+    console = Console(width=80, record=True, file=StringIO())
+    rows = json.loads(shell.run("status", "--json").stdout)
+    print_matrix(console, rows, START)
+    (line,) = [x for x in console.export_text().splitlines() if x.startswith("service-0 ")]
+    assert line.count("v10.20.30") == 3
+    assert "…" not in line
 
 
 def test_plan_says_every_unmet_reason_and_fails(shell: Shell) -> None:

@@ -321,6 +321,12 @@ def test_a_figure_over_another_window_is_not_on_record() -> None:
     assert one(again(*RAN, incident, by=errors(0.05, 10 * MINUTE))).would is Would.LEFT
 
 
+def test_a_window_that_began_with_the_rollout_is_judged_as_it_was_then() -> None:
+    whole = a_judgement(0.08)
+    young = replace(whole, measurement=replace(whole.measurement, window=2 * MINUTE))
+    assert one(again(*RAN, an_incident(young), BACK, by=errors(0.05))).as_it_happened
+
+
 def test_a_figure_of_a_verification_is_judged_as_well() -> None:
     seen = a_verification(BAD, NOON + 6 * MINUTE, Outcome.SUCCESS, figures=(a_judgement(0.03),))
     assert again(*RAN, seen, by=errors(0.05)).findings == ()

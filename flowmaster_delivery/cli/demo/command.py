@@ -30,7 +30,7 @@ from flowmaster_delivery.settings import Settings
 def demo(ctx: click.Context, exit_: bool, home: Path | None, port: int) -> None:
     """A release from a push to production, really lived through on the sandbox.
 
-    Takes about a minute and a half. In a terminal the UI stays up until Ctrl-C; without one, or
+    Takes about three minutes. In a terminal the UI stays up until Ctrl-C; without one, or
     with --exit, all ends with the story.
 
     Exit status: 0 if it went as told, 1 if not (with the reason) or if it was interrupted.

@@ -180,12 +180,14 @@ def tell(event: Event, work: Work) -> None:
 
 
 def find(wanted: str, catalog: Catalog, history: History) -> Incident:
-    """The incident of this id, wherever it is; raise UnknownName with those that are open."""
+    """The incident of this id, wherever it is; raise UnknownName with those that are open, or with
+    all of them where none is."""
     found = every(catalog, history)
     for incident in found:
         if incident.id == wanted:
             return incident
-    raise UnknownName("incident", wanted, [one.id for one in found if one.state.open])
+    open_ones = [one.id for one in found if one.state.open]
+    raise UnknownName("incident", wanted, open_ones or [one.id for one in found])
 
 
 def every(

@@ -22,6 +22,7 @@ from flowmaster_delivery.model.errors import NotFound, Refused
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.rollback import Action, RollbackMethod, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord
+from flowmaster_delivery.policy.incident_report import title
 from flowmaster_delivery.policy.rollback import Case, Past, incident_id, what_brought, what_runs
 from flowmaster_delivery.ports import History
 
@@ -72,7 +73,7 @@ def decide_asked(
     asked any more. An approved one is carried out by the run that the caller launches."""
     incident = find(wanted, catalog, history)
     if incident.state is not IncidentState.ASKED:
-        raise Refused(f"nobody is asked about incident {wanted}: it is {incident.state}")
+        raise Refused(f"nobody is asked about incident {wanted}: {title(incident)}")
     if approve and incident.decided_by:
         return incident
     if not approve and not reason.strip():

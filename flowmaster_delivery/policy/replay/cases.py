@@ -110,10 +110,11 @@ def _of_figures(service: Service, environment: Environment, timeline: Timeline) 
 
 
 def judged_again(judgement: Judgement, limits: Iterable[Limit]) -> Judgement | None:
-    """The measurement by the limit that is for it; None where none asks for this figure over this
-    window: another window is another figure, and is not on record."""
+    """The measurement by the limit that is for it; None where none asks for this figure over the
+    window that was asked for then, however much of it lay after the rollout: another window is
+    another figure, and is not on record."""
     measurement = judgement.measurement
-    asked = (measurement.figure, measurement.window)
+    asked = (measurement.figure, judgement.limit.window)
     for limit in limits:
         baseline = judgement.baseline
         if (limit.figure, limit.window) == asked and (baseline or not limit.times_baseline):
