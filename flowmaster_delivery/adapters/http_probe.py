@@ -121,6 +121,6 @@ def _not_connected(error: httpx.TransportError) -> Transient:
 def _json(body: bytes) -> object:
     try:
         value: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value

@@ -96,7 +96,7 @@ def _read(
     from flowmaster_delivery.model.promotion import Admission
     from flowmaster_delivery.model.rollout import DeploymentRecord
     from flowmaster_delivery.model.timeline import Timeline
-    from flowmaster_delivery.policy.replay.promotions import reach
+    from flowmaster_delivery.policy.soak import reach
 
     answers = [server.get("/api/timeline", _asked(place.name, since))]
     records = _records(answers)

@@ -178,52 +178,57 @@ def _record(
 ) -> None:
     repository = reading.catalog.repository(service.repository)
     fingerprint = reading.fingerprints(repository, found.commit)[service.name]
+    image = ImageRecord(
+        service=service.name,
+        environment=environment.name,
+        digest=found.digest,
+        fingerprint=fingerprint,
+        commit=found.commit,
+        built_from=found.commit,
+        ref=environment.ref.branch or found.version or repository.main,
+        origin=Origin.ADOPTED,
+        at=now,
+        version=found.version,
+        commit_url=reading.ports.forge.url(repository, commit=found.commit),
+    )
     history = reading.ports.history
-    history.record(
-        ImageRecord(
-            service=service.name,
-            environment=environment.name,
-            digest=found.digest,
-            fingerprint=fingerprint,
-            commit=found.commit,
-            built_from=found.commit,
-            ref=environment.ref.branch or found.version or repository.main,
-            origin=Origin.ADOPTED,
-            at=now,
-            version=found.version,
-            commit_url=reading.ports.forge.url(repository, commit=found.commit),
-        )
-    )
-    history.record(
-        DeploymentRecord(
-            service=service.name,
-            environment=environment.name,
-            method=Method.ADOPTION,
-            outcome=Outcome.SUCCESS,
-            digest=found.digest,
-            previous_digest=None,
-            fingerprint=fingerprint,
-            commit=found.commit,
-            started_at=now,
-            finished_at=now,
-            asked_by=by,
-            reason=reason,
-            version=found.version,
-            changed=False,
-            schemas=_schemas(service, found),
-        )
-    )
+    history.record(image)
+    history.record(_deployment(image, _schemas(service, found), by, reason))
     _record_schema(service, environment, found, by, history, now)
-    history.record(
-        HealthObservation(
-            service=service.name,
-            environment=environment.name,
-            state=HealthState.HEALTHY,
-            digest=found.digest,
-            fingerprint=fingerprint,
-            at=now,
-            reason=f"adopted by {by}",
-        )
+    history.record(_look(image, by))
+
+
+def _deployment(
+    image: ImageRecord, schemas: tuple[SchemaNeed, ...], by: str, reason: str
+) -> DeploymentRecord:
+    return DeploymentRecord(
+        service=image.service,
+        environment=image.environment,
+        method=Method.ADOPTION,
+        outcome=Outcome.SUCCESS,
+        digest=image.digest,
+        previous_digest=None,
+        fingerprint=image.fingerprint,
+        commit=image.commit,
+        started_at=image.at,
+        finished_at=image.at,
+        asked_by=by,
+        reason=reason,
+        version=image.version,
+        changed=False,
+        schemas=schemas,
+    )
+
+
+def _look(image: ImageRecord, by: str) -> HealthObservation:
+    return HealthObservation(
+        service=image.service,
+        environment=image.environment,
+        state=HealthState.HEALTHY,
+        digest=image.digest,
+        fingerprint=image.fingerprint,
+        at=image.at,
+        reason=f"adopted by {by}",
     )
 
 

@@ -7,7 +7,7 @@ promotion itself, and again inside the deployment: no selection, API call or com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from flowmaster_delivery.flows.approval import approval_facts
@@ -31,6 +31,7 @@ from flowmaster_delivery.model.promotion import (
 from flowmaster_delivery.model.rollout import last_success
 from flowmaster_delivery.policy import gate
 from flowmaster_delivery.policy.overrides import overridden
+from flowmaster_delivery.policy.soak import reach
 
 T = TypeVar("T")
 
@@ -173,9 +174,9 @@ def _upstream(
 ) -> tuple[HealthObservation, ...]:
     if environment.upstream is None:
         return ()
-    window = environment.soak.earned_for + environment.soak.required(service) + timedelta(days=1)
+    since = now - reach(environment, service)
     seen = reading.ports.history.observations(
-        service.name, environment.upstream, since=now - window, limit=20_000
+        service.name, environment.upstream, since=since, limit=20_000
     )
     return tuple(reversed(seen))
 

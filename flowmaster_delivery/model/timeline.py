@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -66,6 +66,14 @@ class Timeline:
         seen = self.looks_at(service, environment)
         count = bisect_right(seen, until, key=lambda look: look.at)
         return seen[count - 1] if count else None
+
+    def holds_at(self, moment: datetime) -> tuple[Hold, ...]:
+        """The holds that were in force then, as they were then."""
+        return tuple(
+            replace(hold, released_by=None, released_at=None, release_reason="")
+            for hold in self.holds
+            if hold.at <= moment and (hold.released_at is None or hold.released_at > moment)
+        )
 
     def changes_of(self, service: str, until: datetime) -> tuple[DeploymentRecord, ...]:
         """What was done to a service up to a moment, newest first."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
+from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.health import HealthObservation, HealthRule, HealthState
 
 BROKEN = frozenset({HealthState.DEGRADED, HealthState.MISSING})
@@ -52,6 +53,11 @@ class Soak:
             return None
         beats = ceil((required - self.earned) / rule.heartbeat) if rule.heartbeat else 0
         return max(now, self.last.at + max(beats, 0) * rule.heartbeat)
+
+
+def reach(environment: Environment, service: Service) -> timedelta:
+    """How far back looks upstream may count for a soak."""
+    return environment.soak.earned_for + environment.soak.required(service) + timedelta(days=1)
 
 
 def observed(

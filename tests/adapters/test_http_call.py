@@ -43,6 +43,11 @@ def test_an_answer_that_is_no_json_has_a_status_and_no_json(
     assert (answer.status, answer.json) == (200, None)
 
 
+def test_json_that_is_nested_beyond_all_measure_is_none(far_end: FarEnd, probe: HttpProbe) -> None:
+    far_end.say("/deep", Reply(b"[" * 200_000))
+    assert probe.call(HttpCall("GET", f"{far_end.url}/deep", {}), 5).json is None
+
+
 def test_a_redirect_is_told_and_not_followed(far_end: FarEnd, probe: HttpProbe) -> None:
     far_end.say("/old", Reply(status=302, headers={"Location": "/new"}))
     assert probe.call(HttpCall("GET", f"{far_end.url}/old", {}), 2).status == 302

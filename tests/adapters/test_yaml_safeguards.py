@@ -136,6 +136,13 @@ def test_what_is_no_share_is_refused(written: object) -> None:
         ("steps: [{method: POST, path: /login}]", "timeout: 3s", "needs either 'steps' or"),
         ("      production: {canary", "      prod: {canary", "did you mean 'production'?"),
         ("over: 2%", "over: 200%", "less than or equal to 1"),
+        ("over: 2%", "window: 0s", "rollback.error_rate.window: must be longer than 0s"),
+        ("{action: never}", "{window: 0s}", "rollback.latency.window: must be longer than 0s"),
+        (
+            "    gates: [soak]",
+            "    gates: [soak]\n    performance: {window: 0s}",
+            "performance.window: must be longer than 0s",
+        ),
         ("action: never", "action: sometimes", "'sometimes' is not known"),
         ("smoke]", "contract]", "'contract' needs the environment's suites"),
         (

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from flowmaster_delivery.model.errors import NotFound, Refused, Superseded
 from flowmaster_delivery.model.rollout import Workload
-from tests.contracts.clusters import Target, real, sandbox
-from tests.contracts.namespaces import API, Namespace, a_digest, a_reference, await_until, namespace
+from tests.contracts.namespaces import API, Namespace, a_digest, a_reference, await_until
 
 OWNER = "flowmaster.ai/canary-of"
 TRACK = "flowmaster.ai/track"
-
-
-@pytest.fixture(scope="module", params=[sandbox, real], ids=["sandbox", "real"])
-def target(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Target]:
-    with request.param(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
-
-
-@pytest.fixture
-def room(target: Target) -> Iterator[Namespace]:
-    with namespace(target) as found:
-        yield found
 
 
 def a_canary(

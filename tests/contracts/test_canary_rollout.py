@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from flowmaster_delivery.flows.canary.trial import Judge, Trial
 from flowmaster_delivery.flows.canary.trying import try_out
@@ -17,28 +14,13 @@ from flowmaster_delivery.model.canary import CanaryRule, CanaryStep
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Pod
 from flowmaster_delivery.policy.canary_marks import LAST
-from tests.contracts.clusters import Target, real, sandbox
-from tests.contracts.namespaces import API, Namespace, a_digest, a_reference, namespace
+from tests.contracts.namespaces import API, Namespace, a_digest, a_reference
 from tests.flows.killing import PRODUCTION, Stage, judged
 
 SHORT = timedelta(seconds=0.3)
 RULE = CanaryRule(
     steps=(CanaryStep(1, SHORT), CanaryStep(2, SHORT)), limits=(), look_every=SHORT / 3
 )
-
-
-@pytest.fixture(scope="module", params=[sandbox, real], ids=["sandbox", "real"])
-def target(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Target]:
-    with request.param(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
-
-
-@pytest.fixture
-def room(target: Target) -> Iterator[Namespace]:
-    with namespace(target) as found:
-        yield found
 
 
 def now() -> datetime:

@@ -30,7 +30,7 @@ from flowmaster_delivery.model.rollout import (
     Workload,
 )
 from flowmaster_delivery.ports import Cluster, Ports
-from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target, real, sandbox
+from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_metrics import FakeMetrics
@@ -134,14 +134,6 @@ def await_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(0.03)
-
-
-@pytest.fixture(scope="module", params=[sandbox, real], ids=["sandbox", "real"])
-def target(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Target]:
-    with request.param(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
 
 
 @pytest.fixture

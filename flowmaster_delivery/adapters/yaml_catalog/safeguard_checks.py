@@ -51,6 +51,12 @@ def of_environment(
 
 def _measured(way: Way, own: SafeguardsEntry, environment: EnvironmentEntry) -> Iterator[Fault]:
     """What needs figures or pipelines that the environment says nothing of; times that are none."""
+    over = own.rollback
+    for name, window in (("error_rate", over.error_rate.window), ("latency", over.latency.window)):
+        if window <= timedelta(0):
+            yield (*way, "rollback", name, "window"), "must be longer than 0s"
+    if own.performance.window <= timedelta(0):
+        yield (*way, "performance", "window"), "must be longer than 0s"
     if Validation.PERFORMANCE in own.validation and environment.metrics is None:
         yield (*way, "validation"), "'performance' needs the environment's metrics: url: …"
     if own.canary and own.canary.enabled:

@@ -112,8 +112,7 @@ class Watch:
                 except DeliveryError as error:
                     name = place.environment.name
                     self._said.append(f"{name} could not be looked at: {error}")
-            said = list(self._said)
-            self._said.clear()
+            said = [self._said.popleft() for _ in range(len(self._said))]
         return recorded, said
 
     def _look_at(self, place: _Place, ports: Ports, now: datetime) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flowmaster_delivery.model.catalog import Catalog, Environment, GateName, Service
 from flowmaster_delivery.model.facts import GateFacts, OverrideFacts, Unread
 from flowmaster_delivery.model.health import HealthObservation
-from flowmaster_delivery.model.promotion import Admission, GateCheck, GateState, Hold, Verdict
+from flowmaster_delivery.model.promotion import Admission, GateCheck, GateState, Verdict
 from flowmaster_delivery.model.rollout import last_success
 from flowmaster_delivery.model.timeline import Timeline
 from flowmaster_delivery.policy.gate import evaluate
 from flowmaster_delivery.policy.replay.findings import Finding, Would
+from flowmaster_delivery.policy.soak import reach
 
 NOT_ON_RECORD = Unread("it is not on record")
 
@@ -72,7 +73,7 @@ class _Again:
             ci=NOT_ON_RECORD,
             image=NOT_ON_RECORD,
             upstream=self._looks(upstream),
-            holds=_at(self.timeline.holds, self.now),
+            holds=self.timeline.holds_at(self.now),
             approvals=Unread(self._consents()),
             tag=NOT_ON_RECORD,
             signed=NOT_ON_RECORD,
@@ -88,15 +89,12 @@ class _Again:
     def _looks(self, upstream: Environment | None) -> tuple[HealthObservation, ...] | Unread:
         if upstream is None:
             return ()
-        needed = self.now - self._reach()
+        needed = self.now - reach(self.environment, self.service)
         for cut in self.timeline.cuts:
             here = (cut.service, cut.environment) == (self.service.name, upstream.name)
             if here and needed < cut.before:
                 return Unread(f"looks before {cut.before:%Y-%m-%d %H:%M} UTC were left out")
         return self.timeline.looks_at(self.service.name, upstream.name)
-
-    def _reach(self) -> timedelta:
-        return reach(self.environment, self.service)
 
     def _overrides(self) -> OverrideFacts:
         """Whoever gave one was of the group then; who is now says nothing about that day."""
@@ -128,20 +126,6 @@ class _Again:
         if any(check.state is GateState.UNMET for check in verdict.checks):
             return ""
         return f"{refused[GateName.SOAK].summary}; whether it was a hotfix is not on record"
-
-
-def reach(environment: Environment, service: Service) -> timedelta:
-    """How far back looks upstream may count for a soak."""
-    return environment.soak.earned_for + environment.soak.required(service) + timedelta(days=1)
-
-
-def _at(holds: Iterable[Hold], moment: datetime) -> tuple[Hold, ...]:
-    """The holds that were in force then, as they were then."""
-    return tuple(
-        replace(hold, released_by=None, released_at=None, release_reason="")
-        for hold in holds
-        if hold.at <= moment and (hold.released_at is None or hold.released_at > moment)
-    )
 
 
 def _said(checks: Iterable[GateCheck]) -> str:

@@ -12,7 +12,6 @@ from datetime import datetime
 from flowmaster_delivery.model.catalog import Catalog, Environment
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.incident import Incident, IncidentState
-from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.rollback import Action, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.model.timeline import Timeline
@@ -132,7 +131,7 @@ class _Walk:
         gone = any(i.id == change and i.state in DONE for i in own)
         if gone:
             return Decision(None, "it was rolled back before")
-        past = Past(records, standing, self._holds(now), self._back(case, records, now))
+        past = Past(records, standing, self.timeline.holds_at(now), self._back(case, records, now))
         return decide(case, rule, past, now)
 
     def _back(
@@ -150,13 +149,6 @@ class _Walk:
             if (v.service, v.environment) == (case.service, case.environment) and v.at <= now
         ]
         return verified_before(records, verified, healthy, self.since, leaving=case.digest)
-
-    def _holds(self, now: datetime) -> tuple[Hold, ...]:
-        return tuple(
-            replace(hold, released_by=None, released_at=None)
-            for hold in self.timeline.holds
-            if hold.at <= now and (hold.released_at is None or hold.released_at > now)
-        )
 
     def _ill(self, case: Case, now: datetime) -> str:
         """Why it is the environment that is ill; empty where it is not."""
