@@ -44,6 +44,7 @@ from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.model.source import Person, PipelineState
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Ports
+from tests.fakes.away import Outage, distant
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
@@ -66,6 +67,7 @@ class Stage:
     bad: bool = False
     """Whether its canary fails requests."""
     canary: CanaryRule | None = RULE
+    outage: Outage | None = None
     platform: Platform = field(default_factory=Platform)
     cluster: FakeCluster = field(default_factory=FakeCluster)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
@@ -102,10 +104,11 @@ class Stage:
     @property
     def ports(self) -> Ports:
         p = self.platform
-        return Ports(
+        ports = Ports(
             p.forge, p.registry, lambda _: self.cluster, FakeProbe(), p.history, p.notifier,
             self.metrics,
         )  # fmt: skip
+        return distant(ports, self.outage) if self.outage else ports
 
     def digest(self, commit: str) -> str:
         found = self.platform.registry.digest_of(self.api.image, commit[:8])
@@ -264,7 +267,7 @@ def _points() -> Iterator[KillPoint]:
         stage = Stage(bad)
         run = Run(stage, "run-1")
         run.go()
-        wrong = _wrong(stage)
+        wrong = wrong_in(stage)
         if wrong:
             raise AssertionError(f"killed nowhere: {wrong}")
         for call, name in enumerate(run.process.calls):
@@ -281,10 +284,10 @@ def survived(point: KillPoint) -> str:
         return "nobody was killed"
     stage.cluster.time.sleep(60)
     Run(stage, "run-2").go()
-    return _wrong(stage)
+    return wrong_in(stage)
 
 
-def _wrong(stage: Stage) -> str:
+def wrong_in(stage: Stage) -> str:
     """Records may be written twice, as by any step that is tried again; not with other content."""
     cluster, history = stage.cluster, stage.platform.history
     old, new = stage.digest(stage.old), stage.digest(stage.new)

@@ -83,16 +83,16 @@ def _run(stage: Stage, name: str, process: Process) -> None:
     Run(stage, name, process).go()
 
 
-def _watch(stage: Stage, name: str, process: Process, looks: int = 4) -> None:
+def watch(stage: Stage, name: str, process: Process, looks: int = 4) -> None:
     """One process of the watch: it acts in its own thread here, so that it can be killed there."""
     run, time = Run(stage, name, process), stage.cluster.time
     here: Catalog = replace(stage.platform.catalog, environments={"production": stage.production})
-    watch = Watch(
+    looking = Watch(
         here, time.now, spawn=lambda call: call(), aside=lambda call: call(), pace=run.pace
     )
     for _ in range(looks):
         time.sleep(LOOK.total_seconds())
-        watch.look(run.ports, time.now())
+        looking.look(run.ports, time.now())
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,14 @@ class Story:
     name: str
     made: Callable[[], Stage]
     act: Callable[[Stage, str, Process], None]
+    begins: str = ""
+    """The call that begins it, where something else comes before."""
 
 
 STORIES = (
-    Story("a rollout that fails", _a_rollout_fails, _run),
+    Story("a rollout that fails", _a_rollout_fails, _run, "cluster.set_image"),
     Story("a person", _a_release_is_there, _person),
-    Story("the watch", _it_turned_bad, _watch),
+    Story("the watch", _it_turned_bad, watch),
 )
 
 
@@ -131,7 +133,7 @@ def _points() -> Iterator[KillPoint]:
         stage, process = story.made(), Process()
         before = stage.cluster.deployments["api"].generation
         story.act(stage, "run-1", process)
-        wrong = _wrong(stage, before)
+        wrong = wrong_in(stage, before)
         if wrong:
             raise AssertionError(f"{story.name}, killed nowhere: {wrong}")
         for call, name in enumerate(process.calls):
@@ -149,14 +151,14 @@ def survived(point: KillPoint, *, watch_first: bool = False) -> str:
         return "nobody was killed"
     stage.cluster.time.sleep(60)
     if watch_first:
-        _watch(stage, "watch-2", Process(), looks=8)
+        watch(stage, "watch-2", Process(), looks=8)
     point.story.act(stage, "run-2", Process())
     stage.cluster.time.sleep(60)
-    _watch(stage, "watch-3", Process(), looks=8)
-    return _wrong(stage, before)
+    watch(stage, "watch-3", Process(), looks=8)
+    return wrong_in(stage, before)
 
 
-def _wrong(stage: Stage, before: int) -> str:
+def wrong_in(stage: Stage, before: int) -> str:
     """One patch forwards where this story rolls out, and one back."""
     cluster, history = stage.cluster, stage.platform.history
     old, new = stage.digest(stage.old), stage.digest(stage.new)
@@ -164,6 +166,7 @@ def _wrong(stage: Stage, before: int) -> str:
         (r.outcome, r.digest, r.previous_digest, r.changed)
         for r in history.records
         if isinstance(r, DeploymentRecord) and r.method is Method.ROLLBACK
+        if r.outcome is not Outcome.ERROR  # a try that got no answer says so, and is no rollback
     }
     incidents = history.incidents("production")
     rolls_out = bool(cluster.problems)

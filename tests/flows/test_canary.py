@@ -276,7 +276,7 @@ def test_an_order_of_before_does_not_count(stage: Stage) -> None:
 
 
 def test_orders_that_cannot_be_read_hold_it(stage: Stage) -> None:
-    real, failures = stage.history.canary_orders, [Unreachable("database is away")] * 12
+    real, failures = stage.history.canary_orders, [Unreachable("database is away")] * 3
 
     def orders(*names: str) -> object:
         if failures:
@@ -286,6 +286,24 @@ def test_orders_that_cannot_be_read_hold_it(stage: Stage) -> None:
     stage.history.canary_orders = orders  # type: ignore[method-assign,assignment]
     assert stage.go().outcome is S
     assert any("orders cannot be read: database is away" in words for words in stage.said)
+
+
+def test_orders_that_stay_unread_leave_the_canary_for_the_next_run(stage: Stage) -> None:
+    real, away = stage.history.canary_orders, [True]
+
+    def orders(*names: str) -> object:
+        if away:
+            raise Unreachable("database is away")
+        return real(*names)
+
+    stage.history.canary_orders = orders  # type: ignore[method-assign,assignment]
+    done = stage.go()
+    assert done.outcome is Outcome.ERROR
+    assert "stands where it stood: orders cannot be read: database is away" in done.message
+    assert "api-canary" in stage.cluster.deployments
+    away.clear()
+    assert stage.go("run-2").outcome is S
+    assert stage.cluster.calls.count("create_canary") == 1
 
 
 def test_a_failure_needs_no_orders_to_end_it(stage: Stage) -> None:

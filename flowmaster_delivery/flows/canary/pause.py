@@ -9,7 +9,14 @@ from flowmaster_delivery.flows.leasing import LEASE_SECONDS, PAUSE_SECONDS, stop
 from flowmaster_delivery.flows.telling import canary_asks
 from flowmaster_delivery.flows.waiting import LOOK_SECONDS, Grace
 from flowmaster_delivery.model.canary import CanaryOrder
-from flowmaster_delivery.model.errors import DeliveryError, Denied, NotFound, Superseded, Transient
+from flowmaster_delivery.model.errors import (
+    DeliveryError,
+    Denied,
+    NotFound,
+    Superseded,
+    Transient,
+    Unreachable,
+)
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import Phase, Pod, Progress, Workload
 from flowmaster_delivery.policy.canary import (
@@ -38,6 +45,7 @@ class Pause:
         self._grace = Grace(self._pace)
         self._judged: Look | None = None
         self._ungated: datetime | None = None
+        self._unread: datetime | None = None
         self._blind_since: float | None = None
         self._renewed = self._pace.monotonic()
         self._said = ""
@@ -45,10 +53,11 @@ class Pause:
 
     def run(self) -> Decision:
         """What ends the step. Raise Superseded where somebody has taken over, NotFound where the
-        canary is gone, Transient where the cluster gives no answer for too long."""
+        canary is gone, Transient where cluster or record give no answer for too long."""
         while not self._pace.cancelled():
             decision = self._look()
             if decision is not None:
+                self._leave_it_where_nobody_can_steer(decision)
                 decision = self._gated(decision)
                 if decision.ask:
                     self._ask(decision)
@@ -56,6 +65,12 @@ class Pause:
                     return decision
             self._rest()
         return CANCELED
+
+    def _leave_it_where_nobody_can_steer(self, decision: Decision) -> None:
+        """Without its record it must go neither on nor away; whoever comes next goes on with it."""
+        since = self._unread
+        if since is not None and self._clock.now() - since >= self._trial.rule.patience:
+            raise Unreachable(decision.words)
 
     def _look(self) -> Decision | None:
         """Read and decide; None while the cluster cannot be asked."""
@@ -122,8 +137,10 @@ class Pause:
         except DeliveryError as error:
             decision = decide(state.canary, rule, self._judged, (), now, unready=unready)
             if decision.move is not Move.END:
+                self._unread = self._unread or now
                 decision = Decision(Move.WAIT, f"orders cannot be read: {error}")
         else:
+            self._unread = None
             decision = decide(state.canary, rule, self._judged, orders, now, unready=unready)
         ready = sum(pod.ready for pod in pods if not pod.terminating)
         of = share(state.canary, state.step, ready, stable.available)
