@@ -19,6 +19,7 @@ from flowmaster_delivery.model.errors import UnknownName
 from flowmaster_delivery.model.events import Event
 from flowmaster_delivery.model.incident import Incident, IncidentState, Moment
 from flowmaster_delivery.model.rollback import Action
+from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.policy.incident_report import report
 from flowmaster_delivery.policy.rollback import (
     Case,
@@ -109,10 +110,8 @@ def _opened(
     """The incident of the case: a new one, or that of the same change, which goes on."""
     now, action = work.now(), decision.action or Action.NEVER
     brought, back = what_brought(case.digest, past.records), past.back
-    identity = incident_id(case.service, case.environment, case.digest, brought)
-    known = next((one for one in past.incidents if one.id == identity), None)
     found = replace(
-        known or _blank(identity, case, now),
+        known(case, case.digest, brought, past) or begun(case, case.digest, brought, now),
         trigger=case.trigger,
         action=action,
         state=STATES[action],
@@ -123,15 +122,10 @@ def _opened(
         escalated_at=None,
         decided_by="",
         run_id=work.asked.run_id,
-        hold_id=free_hold_id(identity, past) if action is Action.AUTOMATIC else "",
-        from_digest=case.digest,
-        from_version=brought.version if brought else None,
-        from_commit=brought.commit if brought else "",
-        to_digest=back.digest if back else None,
-        to_version=back.version if back else None,
     )
     found = replace(
-        found,
+        about(found, case.digest, brought, back),
+        hold_id=free_hold_id(found.id, past) if action is Action.AUTOMATIC else "",
         judgements=(*found.judgements, *case.judgements),
         evidence={**found.evidence, **case.evidence},
         told=alarms.whom(found, work.catalog),
@@ -139,9 +133,20 @@ def _opened(
     return with_words(found, now, case.words, f"decided {action}: {decision.why}")
 
 
-def _blank(identity: str, case: Case, now: datetime) -> Incident:
+def known(
+    case: Case, digest: str | None, brought: DeploymentRecord | None, past: Past
+) -> Incident | None:
+    """The incident of the same change to the image, where there is one."""
+    identity = incident_id(case.service, case.environment, digest, brought)
+    return next((one for one in past.incidents if one.id == identity), None)
+
+
+def begun(
+    case: Case, digest: str | None, brought: DeploymentRecord | None, now: datetime
+) -> Incident:
+    """A new incident, of which nothing is decided."""
     return Incident(
-        id=identity,
+        id=incident_id(case.service, case.environment, digest, brought),
         environment=case.environment,
         services=(case.service,),
         trigger=case.trigger,
@@ -151,6 +156,23 @@ def _blank(identity: str, case: Case, now: datetime) -> Incident:
         updated_at=now,
         reason=case.words,
         timeline=(Moment(case.at, "it began"),) if case.at < now else (),
+    )
+
+
+def about(
+    incident: Incident,
+    digest: str | None,
+    brought: DeploymentRecord | None,
+    back: DeploymentRecord | None,
+) -> Incident:
+    """The incident with what it is about: the image that runs, and the one to go back to."""
+    return replace(
+        incident,
+        from_digest=digest,
+        from_version=brought.version if brought else None,
+        from_commit=brought.commit if brought else "",
+        to_digest=back.digest if back else None,
+        to_version=back.version if back else None,
     )
 
 

@@ -8,9 +8,12 @@ from datetime import datetime
 from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.incidents.opening import (
     Work,
+    about,
+    begun,
     every,
     find,
     free_hold_id,
+    known,
     past_of,
     save,
     tell,
@@ -23,7 +26,7 @@ from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.rollback import Action, RollbackMethod, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.policy.incident_report import title
-from flowmaster_delivery.policy.rollback import Case, Past, incident_id, what_brought, what_runs
+from flowmaster_delivery.policy.rollback import Case, Past, what_brought, what_runs
 from flowmaster_delivery.ports import History
 
 
@@ -52,9 +55,9 @@ def by_person(service: Service, environment: Environment, wish: Wish, work: Work
         digest=None,
     )
     past = past_of(case, work.history)
-    known = _begun(service, wish, past, work)
-    if known is not None:
-        return save(_taken_over(known, past, wish, work), work.history)
+    open_one = _open_one(service, wish, past, work)
+    if open_one is not None:
+        return save(_taken_over(open_one, past, wish, work), work.history)
     back = target(service, environment, wish.to, work.history)
     return save(_new(case, back, past, wish, work), work.history)
 
@@ -119,7 +122,7 @@ def open_ones(
     return tuple(one for one in every(catalog, history, environment) if one.state.open)
 
 
-def _begun(service: Service, wish: Wish, past: Past, work: Work) -> Incident | None:
+def _open_one(service: Service, wish: Wish, past: Past, work: Work) -> Incident | None:
     """What is open of the service and means this rollback: named, of this run, or on its way."""
     of_it = [one for one in past.incidents if one.state.open and service.name in one.services]
     if wish.incident:
@@ -133,16 +136,16 @@ def _begun(service: Service, wish: Wish, past: Past, work: Work) -> Incident | N
     return next((one for one in on_its_way if one.run_id == work.asked.run_id), None)
 
 
-def _taken_over(known: Incident, past: Past, wish: Wish, work: Work) -> Incident:
-    by, again = work.asked.by, known.run_id == work.asked.run_id
+def _taken_over(incident: Incident, past: Past, wish: Wish, work: Work) -> Incident:
+    by, again = work.asked.by, incident.run_id == work.asked.run_id
     words = "its run was tried again" if again else f"{by} rolls it back"
     taken = replace(
-        known,
+        incident,
         state=IncidentState.ROLLING_BACK,
-        decided_by=known.decided_by or by,
-        method=wish.method or known.method,
+        decided_by=incident.decided_by or by,
+        method=wish.method or incident.method,
         run_id=work.asked.run_id,
-        hold_id=known.hold_id or free_hold_id(known.id, past),
+        hold_id=incident.hold_id or free_hold_id(incident.id, past),
     )
     return with_words(taken, work.now(), words)
 
@@ -150,32 +153,16 @@ def _taken_over(known: Incident, past: Past, wish: Wish, work: Work) -> Incident
 def _new(case: Case, back: DeploymentRecord, past: Past, wish: Wish, work: Work) -> Incident:
     now, running = work.now(), what_runs(past.records)
     brought = what_brought(running, past.records)
-    identity = incident_id(case.service, case.environment, running, brought)
-    known = next((one for one in past.incidents if one.id == identity), None)
-    incident = known or Incident(
-        id=identity,
-        environment=case.environment,
-        services=(case.service,),
-        trigger=Trigger.PERSON,
-        action=Action.ASK,
-        state=IncidentState.ROLLING_BACK,
-        opened_at=now,
-        updated_at=now,
-        reason=case.words,
-        why="a person asked for it",
+    incident = known(case, running, brought, past) or replace(
+        begun(case, running, brought, case.at), action=Action.ASK, why="a person asked for it"
     )
     incident = replace(
-        incident,
+        about(incident, running, brought, back),
         state=IncidentState.ROLLING_BACK,
         decided_by=work.asked.by,
         method=wish.method,
         run_id=work.asked.run_id,
-        hold_id=free_hold_id(identity, past),
-        from_digest=running,
-        from_version=brought.version if brought else None,
-        from_commit=brought.commit if brought else "",
-        to_digest=back.digest,
-        to_version=back.version,
+        hold_id=free_hold_id(incident.id, past),
     )
     incident = replace(incident, told=alarms.whom(incident, work.catalog))
     return with_words(incident, now, f"{work.asked.by} asked for a rollback: {case.words}")
