@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.model.health import HealthObservation
@@ -14,6 +15,10 @@ from flowmaster_delivery.model.promotion import Admission, Approval, Hold, Overr
 from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Record
+
+OfService = TypeVar(
+    "OfService", ImageRecord, DeploymentRecord, HealthObservation, Verification, CanaryOrder
+)
 
 
 @dataclass
@@ -28,44 +33,24 @@ class FakeHistory:
             self.shown.append(shown)
 
     def images(self, service: str, environment: str, limit: int = 50) -> tuple[ImageRecord, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, ImageRecord) and (r.service, r.environment) == (service, environment)
-        ]
-        return tuple(found[:limit])
+        return self._of(ImageRecord, service, environment)[:limit]
 
     def admissions(self, service: str, environment: str, limit: int = 50) -> tuple[Admission, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, Admission)
-            and (r.candidate.service, r.candidate.environment) == (service, environment)
-        ]
-        return tuple(found[:limit])
+        found = (r for r in reversed(self.records) if isinstance(r, Admission))
+        here = (service, environment)
+        own = [r for r in found if (r.candidate.service, r.candidate.environment) == here]
+        return tuple(own[:limit])
 
     def deployments(
         self, service: str, environment: str, limit: int = 50
     ) -> tuple[DeploymentRecord, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, DeploymentRecord)
-            and (r.service, r.environment) == (service, environment)
-        ]
-        return tuple(found[:limit])
+        return self._of(DeploymentRecord, service, environment)[:limit]
 
     def observations(
         self, service: str, environment: str, since: datetime | None = None, limit: int = 1000
     ) -> tuple[HealthObservation, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, HealthObservation)
-            and (r.service, r.environment) == (service, environment)
-            and (since is None or r.at >= since)
-        ]
-        return tuple(found[:limit])
+        found = self._of(HealthObservation, service, environment)
+        return tuple(r for r in found if since is None or r.at >= since)[:limit]
 
     def holds(self) -> tuple[Hold, ...]:
         last = {r.id: r for r in self.records if isinstance(r, Hold)}
@@ -88,12 +73,7 @@ class FakeHistory:
     def verifications(
         self, service: str, environment: str, limit: int = 50
     ) -> tuple[Verification, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, Verification) and (r.service, r.environment) == (service, environment)
-        ]
-        return tuple(found[:limit])
+        return self._of(Verification, service, environment)[:limit]
 
     def migrations(
         self, job: str, environment: str, limit: int = 200
@@ -109,12 +89,7 @@ class FakeHistory:
     def canary_orders(
         self, service: str, environment: str, limit: int = 20
     ) -> tuple[CanaryOrder, ...]:
-        found = [
-            r
-            for r in reversed(self.records)
-            if isinstance(r, CanaryOrder) and (r.service, r.environment) == (service, environment)
-        ]
-        return tuple(found[:limit])
+        return self._of(CanaryOrder, service, environment)[:limit]
 
     def incidents(self, environment: str, limit: int = 200) -> tuple[Incident, ...]:
         last = {
@@ -132,3 +107,8 @@ class FakeHistory:
             if isinstance(r, ReleaseSeen) and r.repository == repository
         ]
         return tuple(found[:limit])
+
+    def _of(self, kind: type[OfService], service: str, environment: str) -> tuple[OfService, ...]:
+        """Newest first."""
+        found = (r for r in reversed(self.records) if isinstance(r, kind))
+        return tuple(r for r in found if (r.service, r.environment) == (service, environment))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from flowmaster_delivery.flows.canary_removal import rewritten
 from flowmaster_delivery.flows.goal import Goal, Pace
@@ -74,32 +75,24 @@ class Standing:
 
     def mark(self, **changes: object) -> None:
         """Write what changed about the canary; what stands there already is not written again."""
-        after = replace(self.canary, token=self.grip.lease.token, **changes)  # type: ignore[arg-type]
-        if after == self.canary:
-            return
-        service, cluster = self.grip.service.canary, self.grip.cluster
-        self.found = rewritten(
-            self.grip,
-            self.found,
-            lambda now: cluster.annotate(
-                service,
-                resource_version=now.resource_version,
-                annotations=canary_marks.marks(after),
-            ),
-        )
-        self.canary = after
+        after = self._with(changes)
+        if after != self.canary:
+            self._write(after, self.grip.cluster.annotate)
 
     def scale(self, pods: int, **changes: object) -> None:
-        after = replace(self.canary, token=self.grip.lease.token, **changes)  # type: ignore[arg-type]
-        service, cluster = self.grip.service.canary, self.grip.cluster
+        self._write(self._with(changes), partial(self.grip.cluster.scale, replicas=pods))
+
+    def _with(self, changes: Mapping[str, object]) -> Canary:
+        return replace(self.canary, token=self.grip.lease.token, **changes)  # type: ignore[arg-type]
+
+    def _write(self, after: Canary, call: Callable[..., Workload]) -> None:
+        """`call` writes annotations, by a resource version, to the canary's Deployment."""
+        service, annotations = self.grip.service.canary, canary_marks.marks(after)
         self.found = rewritten(
             self.grip,
             self.found,
-            lambda now: cluster.scale(
-                service,
-                pods,
-                resource_version=now.resource_version,
-                annotations=canary_marks.marks(after),
+            lambda now: call(
+                service, resource_version=now.resource_version, annotations=annotations
             ),
         )
         self.canary = after
