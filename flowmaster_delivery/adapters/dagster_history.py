@@ -152,7 +152,7 @@ class DagsterHistory:
         self, job: str, environment: str, limit: int = 200
     ) -> tuple[MigrationRecord, ...]:
         where = _filter(AssetKey([job, "deployment"]), environment)
-        return tuple(islice(self._all_observed(MigrationRecord, where), limit))
+        return tuple(islice(self._all_observed(MigrationRecord, where, limit), limit))
 
     def canary_orders(
         self, service: str, environment: str, limit: int = 20
@@ -162,18 +162,15 @@ class DagsterHistory:
 
     def incidents(self, environment: str, limit: int = 200) -> tuple[Incident, ...]:
         last: dict[str, Incident] = {}
-        for incident in self._all_observed(Incident, _filter(INCIDENTS, environment)):
+        for incident in self._all_observed(Incident, _filter(INCIDENTS, environment), limit):
             if incident.id not in last and len(last) == limit:
                 break
             last.setdefault(incident.id, incident)
         return tuple(sorted(last.values(), key=lambda one: one.opened_at, reverse=True))
 
     def releases(self, repository: str, limit: int = 200) -> tuple[ReleaseSeen, ...]:
-        found: list[ReleaseSeen] = []
-        for release in self._all_observed(ReleaseSeen, _filter(release_key(repository))):
-            found.append(release)
-            if len(found) == limit:
-                break
+        where = _filter(release_key(repository))
+        found = islice(self._all_observed(ReleaseSeen, where, limit), limit)
         return tuple(sorted(found, key=lambda release: release.at, reverse=True))
 
     def record(self, record: Record, shown: str = "") -> None:
@@ -207,16 +204,25 @@ class DagsterHistory:
         yield from self._pages(kind, self._instance.fetch_materializations, where, limit)
         yield from self._pages(kind, self._instance.fetch_observations, where, limit)
 
-    def _all_observed(self, kind: type[R], where: AssetRecordsFilter) -> Iterator[R]:
-        return self._pages(kind, self._instance.fetch_observations, where, None)
+    def _all_observed(
+        self, kind: type[R], where: AssetRecordsFilter, wanted: int = PAGE
+    ) -> Iterator[R]:
+        """Where only so many are wanted, what is read at once is not much more: an incident's
+        events are long."""
+        return self._pages(kind, self._instance.fetch_observations, where, None, 2 * wanted)
 
     def _pages(
-        self, kind: type[R], fetch: Fetch, where: AssetRecordsFilter, limit: int | None
+        self,
+        kind: type[R],
+        fetch: Fetch,
+        where: AssetRecordsFilter,
+        limit: int | None,
+        at_once: int = PAGE,
     ) -> Iterator[R]:
         """Records of up to `limit` events, newest first, read in pages as they are asked for."""
         cursor, left = None, limit
         while left is None or left > 0:
-            size = self._page if left is None else min(self._page, left)
+            size = min(self._page, at_once, self._page if left is None else left)
             with _asked(f"{where.asset_key.to_user_string()} could not be read"):
                 page = fetch(where, size, cursor)
             yield from self._parsed(kind, page)

@@ -10,7 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, AssetMaterialization, AssetObservation, DagsterInstance, MetadataValue
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    AssetRecordsFilter,
+    DagsterInstance,
+    EventRecordsResult,
+    MetadataValue,
+)
 
 from flowmaster_delivery.adapters.dagster_history import RECORD_KEY, DagsterHistory
 from flowmaster_delivery.model.health import HealthObservation, HealthState
@@ -235,3 +243,25 @@ def test_looks_carry_nothing_but_their_record(
     event = found.records[0].asset_observation
     assert event is not None
     assert len(event.metadata) == 2
+
+
+def test_whoever_wants_one_reads_a_few_and_no_whole_log(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, read = DagsterHistory(instance, KEY), list[int]()
+    for minutes in range(8):
+        history.record(
+            ReleaseSeen("platform", f"v1.0.{minutes}", "c" * 40, NOW + timedelta(minutes=minutes))
+        )
+    fetch = instance.fetch_observations
+
+    def counted(where: AssetRecordsFilter, limit: int, cursor: str | None) -> EventRecordsResult:
+        found = fetch(where, limit, cursor)
+        read.append(len(found.records))
+        return found
+
+    monkeypatch.setattr(instance, "fetch_observations", counted)
+    (newest,) = history.releases("platform", limit=1)
+    assert newest.version == "v1.0.7"
+    assert sum(read) == 2
+    assert len(history.releases("platform", limit=5)) == 5
