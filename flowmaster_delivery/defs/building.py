@@ -28,7 +28,7 @@ from flowmaster_delivery.defs.partitions import environments
 from flowmaster_delivery.defs.promotions import promotion_asset
 from flowmaster_delivery.defs.reporting import reporting_sensor
 from flowmaster_delivery.defs.resources import Opener, Platform, clock, delivery_resource
-from flowmaster_delivery.defs.shapes import identifier, step_key
+from flowmaster_delivery.defs.shapes import group_of, step_key
 from flowmaster_delivery.defs.ship import ship_sensor
 from flowmaster_delivery.defs.submissions import form_of
 from flowmaster_delivery.defs.watch import health_sensor
@@ -121,7 +121,7 @@ def _records(catalog: Catalog) -> list[AssetSpec]:
         AssetSpec(
             AssetKey(["release", name]),
             description=f"Releases of {name} as they were first seen, and approvals of them.",
-            group_name=identifier(name) + "_release",
+            group_name=group_of(catalog, name, "release"),
             kinds={"gitlab"},
         )
         for name in catalog.repositories
@@ -146,6 +146,6 @@ def _verified(catalog: Catalog, service: Service) -> AssetSpec:
         AssetKey([service.name, "verified"]),
         deps=[AssetKey([service.name, "health"])],
         description="Images that passed what the environment asks for: ways back.",
-        group_name=identifier(service.repository) + "_verified",
+        group_name=group_of(catalog, service.repository, "verified"),
         partitions_def=environments(catalog),
     )

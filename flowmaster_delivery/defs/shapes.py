@@ -30,6 +30,12 @@ def step_key(service: str, chapter: str) -> str:
     return f"{identifier(service)}__{chapter}"
 
 
+def group_of(catalog: Catalog, repository: str, chapter: str) -> str:
+    """`platform_image`: what all repositories begin with tells none from another, and the graph has
+    little room."""
+    return f"{identifier(repository.removeprefix(f'{catalog.name}-'))}_{chapter}"
+
+
 def identifier(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
@@ -48,7 +54,7 @@ def spec(
         key=AssetKey([service.name, chapter]),
         deps=[AssetKey([service.name, dep]) for dep in deps],
         description=f"{description}\n\n{service.description}".strip(),
-        group_name=f"{identifier(service.repository)}_{chapter}",
+        group_name=group_of(catalog, service.repository, chapter),
         owners=[owner if "@" in owner else f"team:{owner}" for owner in service.owners],
         tags=_tags(service, chapter),
         kinds=kinds,

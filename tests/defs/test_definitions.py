@@ -85,7 +85,7 @@ def test_an_asset_says_whose_it_is_and_where_its_source_stands(
     spec = definitions.resolve_asset_graph().get(AssetKey(["api-gateway", "deployment"]))
     service = catalog.service("api-gateway")
     assert len(spec.owners) == len(service.owners) > 0
-    assert spec.group_name == "flowmaster_platform_deployment"
+    assert spec.group_name == "platform_deployment"
     (reference,) = spec.metadata["dagster/code_references"].code_references
     assert reference.url.endswith(f"/-/tree/main/{service.path}")
 
