@@ -343,7 +343,9 @@ def test_a_failed_test_counts_where_policy_asks_for_it() -> None:
 
 
 def canaried(share: float, outcome: Outcome) -> DeploymentRecord:
-    return replace(RAN[2], outcome=outcome, judgements=(a_judgement(share, 0.01),))  # type: ignore[type-var]
+    changed = outcome is Outcome.SUCCESS
+    judged = (a_judgement(share, 0.01),)
+    return replace(RAN[2], outcome=outcome, changed=changed, judgements=judged)  # type: ignore[type-var]
 
 
 def canary(over: float) -> Catalog:

@@ -107,7 +107,6 @@ class RollbackEntry(Entry):
     health: TriggerEntry = TriggerEntry()
     error_rate: ErrorRateEntry = ErrorRateEntry()
     latency: LatencyEntry = LatencyEntry()
-    canary: TriggerEntry = TriggerEntry()
     rollout: TriggerEntry = TriggerEntry()
     verification: TriggerEntry = TriggerEntry()
     once_in: Duration = timedelta(hours=1)
@@ -214,7 +213,7 @@ def _rollback(entry: RollbackEntry) -> RollbackRule:
                     min_requests=latency.min_requests,
                 ),
             ),
-            TriggerRule(Trigger.CANARY, entry.canary.action),
+            TriggerRule(Trigger.CANARY, Action.AUTOMATIC),
             TriggerRule(Trigger.ROLLOUT, entry.rollout.action),
             TriggerRule(Trigger.VERIFICATION, entry.verification.action),
         ),

@@ -120,6 +120,9 @@ class _Walk:
             yield Finding(record.finished_at, service.name, words, Would.LEFT, why)
 
     def _decide(self, case: Case, now: datetime) -> Decision:
+        """A canary is taken away whatever the rules say of what runs: that was never touched."""
+        if case.trigger is Trigger.CANARY:
+            return Decision(Action.AUTOMATIC, "a canary that fails is taken away")
         service = self.policy.service(case.service)
         rule = self.environment.safeguards_of(service).rollback
         records = self.timeline.changes_of(case.service, now)
@@ -186,10 +189,10 @@ class _Walk:
 
     def _happened(self, case: Case) -> bool:
         """Whether the next thing done to the service was to leave this image."""
-        own = [r for r in self.timeline.deployments if r.service == case.service and r.changed]
-        if case.trigger is Trigger.CANARY:
+        own = [r for r in self.timeline.deployments if r.service == case.service]
+        if case.trigger is Trigger.CANARY:  # which changed nothing of the service itself
             return any(r.digest == case.digest and by_canary(r) for r in own)
-        after = [r for r in own if r.started_at >= case.at]
+        after = [r for r in own if r.changed and r.started_at >= case.at]
         first = min(after, key=lambda r: (r.started_at, r.finished_at), default=None)
         left = first is not None and first.previous_digest == case.digest
         return left and first is not None and first.method is Method.ROLLBACK
