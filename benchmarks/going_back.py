@@ -22,9 +22,10 @@ from benchmarks.images import push_again
 from benchmarks.stage import Stage, up
 from flowmaster_delivery.adapters.dagster_history import DagsterHistory
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents.opening import Work, open_case
+from flowmaster_delivery.flows.incidents.opening import open_case
 from flowmaster_delivery.flows.incidents.taking_back import take_back
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.analysis import Figure as Measured
 from flowmaster_delivery.model.analysis import Limit, MetricsRule
 from flowmaster_delivery.model.canary import CanaryRule, CanaryStep

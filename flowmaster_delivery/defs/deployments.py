@@ -39,11 +39,11 @@ from flowmaster_delivery.flows.entry import (
     why_not_any_more,
 )
 from flowmaster_delivery.flows.incidents.cases import after_deployment
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.incidents.people import by_person
 from flowmaster_delivery.flows.incidents.taking_back import carried_out, close
 from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.telling import deployed
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.incident import Incident
 from flowmaster_delivery.model.outcome import Outcome

@@ -30,10 +30,10 @@ from flowmaster_delivery.defs.working import work_of
 from flowmaster_delivery.flows.goal import Pace
 from flowmaster_delivery.flows.health import look_at
 from flowmaster_delivery.flows.incidents.cases import after_verification
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.telling import unverified
 from flowmaster_delivery.flows.verification.suites import Companions
 from flowmaster_delivery.flows.verification.verifying import Means, verify
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.outcome import Outcome

@@ -11,7 +11,7 @@ from flowmaster_delivery.defs.recording import ProgressLog
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import step_key
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents.opening import Work
+from flowmaster_delivery.flows.work import Work
 
 
 def work_of(context: AssetExecutionContext, delivery: Delivery, reason: str = "") -> Work:

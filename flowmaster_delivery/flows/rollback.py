@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowmaster_delivery.flows.changing import bring
-from flowmaster_delivery.flows.goal import Asked, Pace
 from flowmaster_delivery.flows.migrations import way_back
 from flowmaster_delivery.flows.rollout import completed, deployment_goal, drafted
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import NotFound, Refused, UnknownName
 from flowmaster_delivery.model.health import HealthState
@@ -20,7 +20,7 @@ from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.policy.releases import of_last_release, of_release, that_ran
 from flowmaster_delivery.policy.rollback import verified_before
-from flowmaster_delivery.ports import History, Ports
+from flowmaster_delivery.ports import History
 
 PREVIOUS = "previous"
 LOOKED_BACK = 200
@@ -106,35 +106,29 @@ def roll_back(
     back: DeploymentRecord,
     service: Service,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
+    work: Work,
     *,
-    asked: Asked,
-    pace: Pace,
     preempt: bool = True,
     method: RollbackMethod | None = None,
-    reverting: frozenset[str] = frozenset(),
 ) -> DeploymentRecord:
     """Take over from whatever changes the service and bring the image back; what came of it.
 
-    The schema goes as far as `method` says, as little as possible where None; `reverting` are
-    services that go back with it. Raise Refused where there is no way back, NoWayBack where the
-    schema closes it, and what the cluster raises before anything is written. With `preempt` false
-    somebody who is at it is not disturbed.
+    The schema goes as far as `method` says, as little as possible where None. Raise Refused where
+    there is no way back, NoWayBack where the schema closes it, and what the cluster raises before
+    anything is written. With `preempt` false somebody who is at it is not disturbed.
     """
     check_kind(service)
+    asked, pace = work.asked, work.pace
     draft = drafted(Method.ROLLBACK, back, back.digest, asked, pace.now())
     reach = None if method is RollbackMethod.RELEASE else method
-    plans = way_back.planned_back(
-        service, back, reach, environment, catalog, ports, reverting=reverting
-    )
-    stopped = way_back.before(plans, environment, catalog, ports, asked, pace)
+    plans = way_back.planned_back(service, back, reach, environment, work)
+    stopped = way_back.before(plans, environment, work)
     if stopped is not None:
         return completed(draft, replace(stopped, changed=False), pace)
-    goal = deployment_goal(draft, service, environment, catalog, preempt=preempt)
-    done = bring(goal, ports.cluster(environment), asked.run_id, pace)
+    goal = deployment_goal(draft, service, environment, work.catalog, preempt=preempt)
+    done = bring(goal, work.ports.cluster(environment), asked.run_id, pace)
     if done.outcome is Outcome.SUCCESS:
-        late = way_back.after(plans, service, back, environment, catalog, ports, asked, pace)
+        late = way_back.after(plans, service, back, environment, work)
         if late is not None:  # the image is back all the same
             done = replace(done, message=f"{done.message}; {late.message}")
     return completed(draft, done, pace)

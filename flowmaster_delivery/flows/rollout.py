@@ -17,6 +17,7 @@ from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.flows.measuring import judgements
 from flowmaster_delivery.flows.migrations.fitting import declaration, fitting
 from flowmaster_delivery.flows.migrations.jobs import carry_out, run_once
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.canary import CanaryRule
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
@@ -56,20 +57,16 @@ def roll_out(
     """
     if candidate.digest is None:
         raise Refused(f"{candidate.service} has no image to roll out; materialize its image first")
-    draft = drafted(
-        Method.ROLLOUT, candidate, candidate.digest, Asked(run_id, asked_by, reason), pace.now()
-    )
-    return _by_kind(draft, catalog, ports, pace, still_admitted)
+    work = Work(catalog, ports, Asked(run_id, asked_by, reason), pace)
+    draft = drafted(Method.ROLLOUT, candidate, candidate.digest, work.asked, work.now())
+    return _by_kind(draft, work, still_admitted)
 
 
 def _by_kind(
-    draft: DeploymentRecord,
-    catalog: Catalog,
-    ports: Ports,
-    pace: Pace,
-    still_admitted: StillAdmitted,
+    draft: DeploymentRecord, work: Work, still_admitted: StillAdmitted
 ) -> DeploymentRecord:
     """What bringing it there means for the kind of the service (design §9)."""
+    catalog, ports, pace = work.catalog, work.ports, work.pace
     service = catalog.service(draft.service)
     environment = catalog.environment(draft.environment)
     match service.kind:
@@ -82,7 +79,7 @@ def _by_kind(
             else:
                 done = try_out(_trial(draft, goal, rule, environment, ports, pace, still_admitted))
         case Kind.JOB:
-            done = _run_job(draft, service, environment, catalog, ports, pace)
+            done = _run_job(draft, service, environment, work)
         case Kind.MANIFESTS:
             done = apply_folder(draft, service, environment, catalog, ports, pace)
         case Kind.ARTIFACT:
@@ -142,16 +139,13 @@ def _run_job(
     draft: DeploymentRecord,
     service: Service,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    pace: Pace,
+    work: Work,
 ) -> Done:
     """A migration by what its image says of itself; any other job just once per image."""
-    migration = declaration(service, draft.digest, ports.registry)
+    migration = declaration(service, draft.digest, work.ports.registry)
     if migration is None:
-        return run_once(draft, service, environment, catalog, ports, pace)
-    asked = Asked(draft.run_id, draft.asked_by, draft.reason)
-    return carry_out(migration, Direction.UP, environment, catalog, ports, asked, pace)
+        return run_once(draft, service, environment, work)
+    return carry_out(migration, Direction.UP, environment, work)
 
 
 def drafted(

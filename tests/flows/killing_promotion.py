@@ -23,7 +23,6 @@ from flowmaster_delivery.flows.goal import Asked, Pace
 from flowmaster_delivery.flows.health import look_at
 from flowmaster_delivery.flows.image import Unresolved, label, resolve
 from flowmaster_delivery.flows.incidents.cases import after_deployment, after_verification
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.intake import look_at_ref
 from flowmaster_delivery.flows.promotion import admit, evaluate
 from flowmaster_delivery.flows.reading import Reading
@@ -31,6 +30,7 @@ from flowmaster_delivery.flows.rollout import roll_out
 from flowmaster_delivery.flows.source import Wanted, source_of
 from flowmaster_delivery.flows.verification.suites import Companions
 from flowmaster_delivery.flows.verification.verifying import Means, verify
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.analysis import Figure, Limit, MetricsRule
 from flowmaster_delivery.model.canary import CanaryRule, CanaryStep
 from flowmaster_delivery.model.catalog import Environment, Service, SoakRule

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.incidents.people import (
     Wish,
     by_person,
 )
 from flowmaster_delivery.flows.incidents.taking_back import carried_out, close
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, RefKind, RefRule, Repository
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.incident import Incident

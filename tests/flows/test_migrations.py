@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +13,7 @@ from flowmaster_delivery.flows.migrations import way_back
 from flowmaster_delivery.flows.migrations.jobs import carry_out
 from flowmaster_delivery.flows.rollback import roll_back
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import (
     Catalog,
     Environment,
@@ -110,10 +111,11 @@ class World:
         self.runs += 1
         return Asked(f"run-{self.runs}", "sam", "because")
 
+    def work(self) -> Work:
+        return Work(self.catalog, self.ports, self.asked(), self.pace)
+
     def run(self, migration: Migration, direction: Direction = UP) -> Done:
-        return carry_out(
-            migration, direction, DEV, self.catalog, self.ports, self.asked(), self.pace
-        )
+        return carry_out(migration, direction, DEV, self.work())
 
     def push(self, service: object, name: str, said: dict[str, str] | None = None) -> str:
         image = service.image  # type: ignore[attr-defined]
@@ -355,25 +357,16 @@ class Back:
     reverting: frozenset[str] = frozenset()
 
     def plans(self) -> tuple[object, ...]:
-        world, service = self.world, self.world.catalog.service(self.target.service)
-        return way_back.planned_back(
-            service, self.target, self.method, DEV, world.catalog, world.ports,
-            reverting=self.reverting,
-        )  # fmt: skip
+        service = self.world.catalog.service(self.target.service)
+        return way_back.planned_back(service, self.target, self.method, DEV, self.work())
+
+    def work(self) -> Work:
+        return replace(self.world.work(), reverting=self.reverting)
 
     def go(self) -> None:
         world = self.world
-        done = roll_back(
-            self.target,
-            world.catalog.service(self.target.service),
-            DEV,
-            world.catalog,
-            world.ports,
-            asked=world.asked(),
-            pace=world.pace,
-            method=self.method,
-            reverting=self.reverting,
-        )
+        service = world.catalog.service(self.target.service)
+        done = roll_back(self.target, service, DEV, self.work(), method=self.method)
         assert done.outcome is Outcome.SUCCESS, done.message
         world.history.record(done)
 
@@ -474,8 +467,7 @@ def test_a_way_down_that_fails_stops_there(world: World) -> None:
     target = released(world, CONTRACT)
     world.cluster.jobs[f"schema-{digest('m11')[7:19]}-down"] = (False, "exit code 4")
     plans = Back(world, target).plans()
-    way = (DEV, world.catalog, world.ports, world.asked(), world.pace)
-    done = way_back.before(plans, *way)  # type: ignore[arg-type]
+    done = way_back.before(plans, DEV, world.work())  # type: ignore[arg-type]
     assert done is not None
     assert done.outcome is Outcome.FAILURE
     assert "being taken back failed halfway: exit code 4" in done.message

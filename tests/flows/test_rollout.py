@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.incidents.people import Wish, by_person
 from flowmaster_delivery.flows.incidents.taking_back import carried_out, close
 from flowmaster_delivery.flows.migrations.jobs import job_name
 from flowmaster_delivery.flows.rollback import target
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import (
     Catalog,
     Environment,

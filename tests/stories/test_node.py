@@ -16,10 +16,10 @@ from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
 from flowmaster_delivery.adapters.prometheus import PrometheusMetrics
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.incidents.opening import Work
 from flowmaster_delivery.flows.incidents.people import Wish, by_person
 from flowmaster_delivery.flows.incidents.taking_back import carried_out, close
 from flowmaster_delivery.flows.rollout import roll_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.analysis import Figure, Limit, MetricsRule
 from flowmaster_delivery.model.canary import CanaryRule, CanaryStep
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, RefKind, RefRule, Service

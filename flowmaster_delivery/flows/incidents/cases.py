@@ -10,7 +10,6 @@ from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.incidents.opening import (
     PLATFORM,
     REMEMBERED,
-    Work,
     free_hold_id,
     open_case,
     past_of,
@@ -19,6 +18,7 @@ from flowmaster_delivery.flows.incidents.opening import (
     with_words,
 )
 from flowmaster_delivery.flows.incidents.taking_back import place_hold, take_back
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Environment, Kind, Service
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Set
 from dataclasses import replace
 
 from flowmaster_delivery.flows.incidents import alarms
-from flowmaster_delivery.flows.incidents.opening import Work, save, tell, with_words
+from flowmaster_delivery.flows.incidents.opening import save, tell, with_words
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from flowmaster_delivery.flows.goal import Asked, Pace
 from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, verified
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import UnknownName
 from flowmaster_delivery.model.events import Event
@@ -29,7 +28,7 @@ from flowmaster_delivery.policy.rollback import (
     incident_id,
     what_brought,
 )
-from flowmaster_delivery.ports import History, Ports
+from flowmaster_delivery.ports import History
 
 PLATFORM = "flowmaster"
 """Who acts where no person does."""
@@ -44,31 +43,6 @@ STATES = {
 
 _deciding = threading.Lock()
 """Threads of one process decide one after the other: the next one sees what was opened."""
-
-
-def in_a_thread(call: Callable[[], None]) -> None:
-    threading.Thread(target=call, name="telling", daemon=True).start()
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Who works on incidents, and with what. `asked.run_id` also names the holder of leases."""
-
-    catalog: Catalog
-    ports: Ports
-    asked: Asked
-    pace: Pace
-    reverting: frozenset[str] = frozenset()
-    """Services that go back in the same run."""
-    aside: Callable[[Callable[[], None]], None] = in_a_thread
-    """How people are told while a rollback is on its way: it waits for no chat server."""
-
-    @property
-    def history(self) -> History:
-        return self.ports.history
-
-    def now(self) -> datetime:
-        return self.pace.now()
 
 
 def open_case(case: Case, work: Work) -> Incident | None:

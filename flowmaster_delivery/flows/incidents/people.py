@@ -7,7 +7,6 @@ from datetime import datetime
 
 from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.incidents.opening import (
-    Work,
     about,
     begun,
     every,
@@ -20,6 +19,7 @@ from flowmaster_delivery.flows.incidents.opening import (
     with_words,
 )
 from flowmaster_delivery.flows.rollback import PREVIOUS, check_kind, target
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.errors import NotFound, Refused
 from flowmaster_delivery.model.incident import Incident, IncidentState

@@ -11,17 +11,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flowmaster_delivery.flows.incidents import alarms
-from flowmaster_delivery.flows.incidents.opening import (
-    PLATFORM,
-    REMEMBERED,
-    Work,
-    save,
-    tell,
-    with_words,
-)
+from flowmaster_delivery.flows.incidents.opening import PLATFORM, REMEMBERED, save, tell, with_words
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, check_kind, roll_back
 from flowmaster_delivery.flows.telling import deployed
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import (
     DeliveryError,
@@ -78,17 +72,14 @@ def carry_out(incident: Incident, work: Work, *, preempt: bool = True) -> Deploy
     check_kind(service)
     back = _back(incident, work)
     place_hold(incident, environment, work)
+    asked = replace(work.asked, reason=work.asked.reason or incident.reason)
     done = roll_back(
         back,
         service,
         environment,
-        work.catalog,
-        work.ports,
-        asked=replace(work.asked, reason=work.asked.reason or incident.reason),
-        pace=work.pace,
+        replace(work, asked=asked),
         preempt=preempt,
         method=incident.method,
-        reverting=work.reverting,
     )
     if done.outcome is Outcome.SUCCESS and incident.from_digest not in (None, done.digest):
         # Killed and continued it finds its own patch; that changed something all the same.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flowmaster_delivery.flows.goal import Asked, Done, Pace
+from flowmaster_delivery.flows.goal import Done, Pace
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS, held
-from flowmaster_delivery.model.catalog import Catalog, Environment, Service
+from flowmaster_delivery.flows.work import Work
+from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.errors import Refused, Superseded, Transient
 from flowmaster_delivery.model.migration import Direction, Migration, MigrationRecord
 from flowmaster_delivery.model.outcome import Outcome
@@ -20,7 +21,7 @@ from flowmaster_delivery.model.rollout import (
     Progress,
 )
 from flowmaster_delivery.policy.migrations import Go, Nothing, half_done, mending, step
-from flowmaster_delivery.ports import Cluster, Lease, Ports
+from flowmaster_delivery.ports import Cluster, Lease
 
 
 def _nothing_more() -> None:
@@ -31,16 +32,14 @@ def run_once(
     draft: DeploymentRecord,
     service: Service,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    pace: Pace,
+    work: Work,
 ) -> Done:
     """Run the Job of this digest, or await the one that runs. A failed one is not run again by
     itself: half a job is for people to look at."""
-    cluster, name = ports.cluster(environment), job_name(service, draft.digest)
-    with held(service, cluster, draft.run_id, pace) as lease:
-        job = _Job(service, catalog.reference(service, draft.digest), name)
-        found = _ended(job, environment, cluster, lease, pace)
+    cluster, name = work.ports.cluster(environment), job_name(service, draft.digest)
+    with held(service, cluster, draft.run_id, work.pace) as lease:
+        job = _Job(service, work.catalog.reference(service, draft.digest), name)
+        found = _ended(job, environment, cluster, lease, work.pace)
         if isinstance(found, Done):
             return found
     succeeded, said = found
@@ -54,10 +53,7 @@ def carry_out(
     migration: Migration,
     direction: Direction,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    asked: Asked,
-    pace: Pace,
+    work: Work,
     *,
     on_success: Callable[[], None] = _nothing_more,
 ) -> Done:
@@ -67,9 +63,9 @@ def carry_out(
     then. Raise Refused where the schema is elsewhere, where what was done last is only half done,
     or where another run is at it; nothing has been touched then.
     """
-    service, cluster = catalog.service(migration.job), ports.cluster(environment)
-    with held(service, cluster, asked.run_id, pace) as lease:
-        records = ports.history.migrations(service.name, environment.name)
+    service, cluster = work.catalog.service(migration.job), work.ports.cluster(environment)
+    with held(service, cluster, work.asked.run_id, work.pace) as lease:
+        records = work.history.migrations(service.name, environment.name)
         may = step(migration, direction, records)
         if isinstance(may, str):
             raise Refused(f"{service.name} in {environment.name}: {may}")
@@ -77,21 +73,19 @@ def carry_out(
             words = f"the schema of {service.name} is at {may.version} already"
             return Done(Outcome.SUCCESS, words, token=lease.token, changed=False)
         if not may.begun:
-            begun = _record(
-                migration, direction, Outcome.INCONCLUSIVE, "", environment, asked, pace
-            )
-            ports.history.record(begun)
-        reference = catalog.reference(service, migration.digest)
+            begun = _record(migration, direction, Outcome.INCONCLUSIVE, "", environment, work)
+            work.history.record(begun)
+        reference = work.catalog.reference(service, migration.digest)
         command = migration.up if direction is Direction.UP else migration.down
         job = _Job(service, reference, migration_name(service, migration, direction, may), command)
-        found = _ended(job, environment, cluster, lease, pace)
+        found = _ended(job, environment, cluster, lease, work.pace)
         if isinstance(found, Done):
             return found
         outcome = Outcome.SUCCESS if found[0] else Outcome.FAILURE
         if outcome is Outcome.SUCCESS:
             on_success()
-        ended = _record(migration, direction, outcome, found[1], environment, asked, pace)
-        ports.history.record(ended)
+        ended = _record(migration, direction, outcome, found[1], environment, work)
+        work.history.record(ended)
         return Done(outcome, _said(ended), token=lease.token)
 
 
@@ -101,11 +95,11 @@ def _record(
     outcome: Outcome,
     message: str,
     environment: Environment,
-    asked: Asked,
-    pace: Pace,
+    work: Work,
 ) -> MigrationRecord:
+    by, run = work.asked.by, work.asked.run_id
     return MigrationRecord(
-        migration, environment.name, direction, outcome, pace.now(), asked.by, asked.run_id, message
+        migration, environment.name, direction, outcome, work.now(), by, run, message
     )
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from flowmaster_delivery.flows.goal import Asked, Done, Pace
+from flowmaster_delivery.flows.goal import Done
 from flowmaster_delivery.flows.migrations.jobs import carry_out
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
 from flowmaster_delivery.model.errors import NoWayBack
 from flowmaster_delivery.model.migration import Direction, Migration
@@ -19,7 +20,7 @@ from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Workload, last_success
 from flowmaster_delivery.policy.schemas import Image, chain
 from flowmaster_delivery.policy.way_back import Going, Plan, Refusal, plan_back
-from flowmaster_delivery.ports import History, Ports
+from flowmaster_delivery.ports import History
 
 LOOKED_BACK = 200
 UNKNOWN = datetime.max.replace(tzinfo=UTC)
@@ -31,21 +32,18 @@ def planned_back(
     target: DeploymentRecord,
     method: RollbackMethod | None,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    *,
-    reverting: frozenset[str] = frozenset(),
+    work: Work,
 ) -> tuple[Plan, ...]:
     """What the rollback of a service to `target` does to the schemas that it works on.
 
-    `reverting` are services that go back in the same run. Without a method: as little as possible.
+    Without a method: as little as possible.
     Raise NoWayBack, with the way forward, where there is no safe way.
     """
     if not service.migrations:
         return ()
-    running = ports.cluster(environment).workloads()
+    running = work.ports.cluster(environment).workloads()
     found = [
-        _plan(job, service, target, method, running, environment, catalog, ports, reverting)
+        _plan(job, service, target, method, running, environment, work, work.reverting)
         for job in service.migrations
     ]
     refused = [plan for plan in found if isinstance(plan, Refusal)]
@@ -58,15 +56,12 @@ def planned_back(
 def before(
     plans: Iterable[Plan],
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    asked: Asked,
-    pace: Pace,
+    work: Work,
 ) -> Done | None:
     """Take back what must be gone before the old image comes; the first that did not succeed, or
     None. Called again after a kill with plans made anew, it goes on where the record stands."""
     for step in (step for plan in plans for step in plan.before):
-        done = _take_back(step, environment, catalog, ports, asked, pace)
+        done = _take_back(step, environment, work)
         if done.outcome is not Outcome.SUCCESS:
             return done
     return None
@@ -77,10 +72,7 @@ def after(
     service: Service,
     target: DeploymentRecord,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    asked: Asked,
-    pace: Pace,
+    work: Work,
 ) -> Done | None:
     """Take back what the old image does not need, once it is there; as `before`.
 
@@ -88,12 +80,12 @@ def after(
     together the last one to arrive does it, and what still runs on the new schema keeps it.
     """
     for step in (step for plan in plans for step in plan.after):
-        running = ports.cluster(environment).workloads()
+        running = work.ports.cluster(environment).workloads()
         method = RollbackMethod.MIGRATION
-        now = _plan(step.job, service, target, method, running, environment, catalog, ports)
+        now = _plan(step.job, service, target, method, running, environment, work)
         if isinstance(now, Refusal) or step not in (*now.before, *now.after)[:1]:
             continue
-        done = _take_back(step, environment, catalog, ports, asked, pace)
+        done = _take_back(step, environment, work)
         if done.outcome is not Outcome.SUCCESS:
             return done
     return None
@@ -106,11 +98,10 @@ def _plan(
     method: RollbackMethod | None,
     running: Mapping[str, Workload],
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
+    work: Work,
     reverting: frozenset[str] = frozenset(),
 ) -> Plan | Refusal:
-    history = ports.history
+    history, catalog = work.history, work.catalog
     schema = chain(job, history.migrations(job, environment.name), target.finished_at)
     images = dict(_images(job, running, environment, catalog, history))
     goes = {*reverting, service.name}
@@ -161,43 +152,35 @@ def _digest(running: Mapping[str, Workload], service: Service) -> str | None:
 def _take_back(
     migration: Migration,
     environment: Environment,
-    catalog: Catalog,
-    ports: Ports,
-    asked: Asked,
-    pace: Pace,
+    work: Work,
 ) -> Done:
     return carry_out(
         migration,
         Direction.DOWN,
         environment,
-        catalog,
-        ports,
-        asked,
-        pace,
-        on_success=lambda: _note_job(migration, environment, ports.history, asked, pace),
+        work,
+        on_success=lambda: _note_job(migration, environment, work),
     )
 
 
-def _note_job(
-    migration: Migration, environment: Environment, history: History, asked: Asked, pace: Pace
-) -> None:
+def _note_job(migration: Migration, environment: Environment, work: Work) -> None:
     """The job stands at this image no more, once: promoting it again runs it again."""
-    records = history.deployments(migration.job, environment.name, limit=LOOKED_BACK)
+    records = work.history.deployments(migration.job, environment.name, limit=LOOKED_BACK)
     last = last_success(records)
     if last is None or last.digest != migration.digest:
         return
     other = (r for r in records if r.outcome is Outcome.SUCCESS and r.digest != migration.digest)
     past = next(other, None) or replace(last, digest="", fingerprint="", commit="", version=None)
-    history.record(
+    work.history.record(
         replace(
             past,
             method=Method.ROLLBACK,
             previous_digest=migration.digest,
-            started_at=pace.now(),
-            finished_at=pace.now(),
-            asked_by=asked.by,
-            run_id=asked.run_id,
-            reason=asked.reason,
+            started_at=work.now(),
+            finished_at=work.now(),
+            asked_by=work.asked.by,
+            run_id=work.asked.run_id,
+            reason=work.asked.reason,
             message=f"migration {migration} was taken back",
             changed=True,
         )

@@ -19,17 +19,12 @@ from flowmaster_delivery.flows.canary.trying import sweep
 from flowmaster_delivery.flows.goal import Asked, Clock, Pace
 from flowmaster_delivery.flows.health import Round, look_all
 from flowmaster_delivery.flows.incidents.illness import hold_if_ill
-from flowmaster_delivery.flows.incidents.opening import (
-    PLATFORM,
-    REMEMBERED,
-    Work,
-    in_a_thread,
-    open_case,
-)
+from flowmaster_delivery.flows.incidents.opening import PLATFORM, REMEMBERED, open_case
 from flowmaster_delivery.flows.incidents.people import escalate, settle
 from flowmaster_delivery.flows.incidents.taking_back import resume, take_back
 from flowmaster_delivery.flows.watch.figures import judge_all
 from flowmaster_delivery.flows.watch.residents import Residents
+from flowmaster_delivery.flows.work import Work, in_a_thread
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind
 from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.model.health import HealthObservation
