@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flowmaster_delivery.flows.canary_removal import clear_the_way
-from flowmaster_delivery.flows.goal import Done, Goal, Pace
+from flowmaster_delivery.flows.goal import Done, Goal, Pace, StillAdmitted, always
 from flowmaster_delivery.flows.leasing import (
     PAUSE_SECONDS,
     Grip,
@@ -42,14 +42,21 @@ T = TypeVar("T")
 CONFLICTS = 5
 
 
-def bring(goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> Done:
+def bring(
+    goal: Goal,
+    cluster: Cluster,
+    holder: str,
+    pace: Pace,
+    still_admitted: StillAdmitted = always,
+) -> Done:
     """Bring a Deployment to an image and wait until all of it runs it.
 
     What goes wrong on the cluster comes back as an outcome. Raise Refused where another run holds
     the lease, and what the cluster raises as long as nothing was written. Whoever takes over
-    (`goal.preempt`) takes a canary of the service away first.
+    (`goal.preempt`) takes a canary of the service away first. `still_admitted` is asked once the
+    lease is held: a rollback may have come between the gate and this moment.
     """
-    change = _Change(goal, cluster, pace)
+    change = _Change(goal, cluster, pace, still_admitted)
     there = None if goal.preempt else change.already_there()
     if there is not None:
         return there
@@ -59,14 +66,23 @@ def bring(goal: Goal, cluster: Cluster, holder: str, pace: Pace) -> Done:
         return change.under(lease)
 
 
-def bring_under(lease: Lease, goal: Goal, cluster: Cluster, pace: Pace) -> Done:
+def bring_under(
+    lease: Lease,
+    goal: Goal,
+    cluster: Cluster,
+    pace: Pace,
+    still_admitted: StillAdmitted = always,
+) -> Done:
     """The same with a lease that is held already, and stays so."""
-    return _Change(goal, cluster, pace).under(lease)
+    return _Change(goal, cluster, pace, still_admitted).under(lease)
 
 
 class _Change:
-    def __init__(self, goal: Goal, cluster: Cluster, pace: Pace) -> None:
+    def __init__(
+        self, goal: Goal, cluster: Cluster, pace: Pace, still_admitted: StillAdmitted
+    ) -> None:
         self._goal, self._cluster, self._pace = goal, cluster, pace
+        self._still_admitted = still_admitted
         self._service = goal.service
         self._container = goal.service.container_name
 
@@ -83,6 +99,10 @@ class _Change:
     def _with_lease(self, lease: Lease) -> Done:
         before = self._patiently(lambda: self._cluster.workload(self._service))
         stop_if_overtaken(before, lease)
+        closed = self._closed(before)
+        if closed:
+            said = f"{before.name} was not touched, its gate has closed: {closed}"
+            return Done(Outcome.INCONCLUSIVE, said, token=lease.token, changed=False)
         for writer in other_writers(before):
             note = f"{writer} also writes the image of {before.name} and may undo this"
             self._pace.on_progress(Progress(Phase.WAITING, note))
@@ -98,6 +118,11 @@ class _Change:
         if settled:
             return self._unchanged(patched, lease.token)
         return Wait(self._goal, self._cluster, self._pace, before, patched, lease).run()
+
+    def _closed(self, before: Workload) -> str:
+        """What is asked for on the cluster already was let in before."""
+        asked_for = runs(before, self._container, self._goal.reference)
+        return "" if asked_for else self._still_admitted()
 
     def _write(self, before: Workload, lease: Lease) -> Workload:
         """The one patch; where the image is asked for already (an earlier run was killed), only

@@ -16,6 +16,13 @@ from flowmaster_delivery.model.rollout import (
 )
 
 Clock = Callable[[], datetime]
+StillAdmitted = Callable[[], str]
+"""Why the candidate may not enter any more, or nothing; raises Transient where that is unknown."""
+
+
+def always() -> str:
+    """What is brought without a gate, as a rollback is, is never stopped by one."""
+    return ""
 
 
 def _ignore(_: Progress) -> None:

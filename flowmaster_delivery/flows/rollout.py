@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flowmaster_delivery.flows.canary.trial import StillAdmitted, Trial, always
+from flowmaster_delivery.flows.canary.trial import Trial
 from flowmaster_delivery.flows.canary.trying import try_out
 from flowmaster_delivery.flows.changing import bring
-from flowmaster_delivery.flows.goal import Asked, Done, Goal, Pace
+from flowmaster_delivery.flows.goal import Asked, Done, Goal, Pace, StillAdmitted, always
 from flowmaster_delivery.flows.manifests import apply_folder
 from flowmaster_delivery.flows.measuring import judgements
 from flowmaster_delivery.flows.migrations.fitting import declaration, fitting
@@ -75,7 +75,8 @@ def _by_kind(
             goal = deployment_goal(draft, service, environment, catalog)
             rule = environment.safeguards_of(service).canary
             if rule is None:
-                done = bring(goal, ports.cluster(environment), draft.run_id, pace)
+                cluster = ports.cluster(environment)
+                done = bring(goal, cluster, draft.run_id, pace, still_admitted)
             else:
                 done = try_out(_trial(draft, goal, rule, environment, ports, pace, still_admitted))
         case Kind.JOB:

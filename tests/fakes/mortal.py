@@ -25,13 +25,18 @@ class Process:
     after_effect: bool = False
     calls: list[str] = field(default_factory=list)
     """Port and method of each call."""
+    meanwhile: Callable[[], None] | None = None
+    """What somebody else does before the call `kill_at`, where it is not to be killed there."""
     dead: bool = False
 
     def call(self, name: str, effect: Callable[[], T]) -> T:
         if self.dead:
             raise Killed
-        self.dead = len(self.calls) == self.kill_at
+        there = len(self.calls) == self.kill_at
+        self.dead = there and self.meanwhile is None
         self.calls.append(name)
+        if there and self.meanwhile is not None:
+            self.meanwhile()
         if self.dead and not self.after_effect:
             raise Killed
         result = effect()

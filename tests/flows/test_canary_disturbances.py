@@ -123,10 +123,21 @@ def test_a_cluster_that_stays_away_leaves_the_canary_for_the_next_run(stage: Sta
 
 def test_a_lease_that_is_lost_stops_it_without_another_write(stage: Stage) -> None:
     stage.rule = replace(RULE, steps=(replace(RULE.steps[0], pause=timedelta(minutes=1)),))
-    stage.cluster.failing["renew"] = [Superseded("run-9 has taken over api")]
+    lost = {"renew": [Superseded("run-9 has taken over api")]}
+    stage.cluster.on_call["wait_for_change"] = lambda: stage.cluster.failing.update(lost)
     done = stage.go()
     assert (done.outcome, done.message) == (U, "run-9 has taken over api")
     assert CANARY in stage.cluster.deployments
+
+
+def test_a_canary_that_was_made_after_somebody_took_over_is_taken_away_by_its_maker(
+    stage: Stage,
+) -> None:
+    """Whoever took over looked for one before it was there."""
+    stage.cluster.failing["renew"] = [Superseded("run-9 has taken over api")]
+    done = stage.go()
+    assert (done.outcome, done.message) == (U, "run-9 has taken over api")
+    assert alone(stage)
 
 
 def test_a_rollback_takes_the_canary_away_and_the_older_run_stops(stage: Stage) -> None:

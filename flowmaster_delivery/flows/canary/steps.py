@@ -99,6 +99,11 @@ class Steps:
             return
         share = percent(self._state.step, self._stable.desired)
         told = self._grip.patiently(lambda: self._cluster.weigh(self._service, share))
+        try:
+            self._grip.renew()
+        except Superseded:  # no fence is on a route: whoever took over has no canary to lead to
+            self._grip.patiently(lambda: self._cluster.weigh(self._service, 0))
+            raise
         words = told or f"no route leads to {self._service.name} any more: its canary gets nothing"
         self._pace.on_progress(Progress(Phase.WAITING, words))
 

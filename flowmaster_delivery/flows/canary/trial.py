@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from flowmaster_delivery.flows.canary_removal import rewritten
-from flowmaster_delivery.flows.goal import Goal, Pace
+from flowmaster_delivery.flows.goal import Goal, Pace, StillAdmitted, always
 from flowmaster_delivery.flows.leasing import Grip
 from flowmaster_delivery.model.analysis import Judgement
 from flowmaster_delivery.model.canary import Canary, CanaryRule, CanaryStep
@@ -22,12 +22,6 @@ MOST_JUDGEMENTS = 60
 
 Judge = Callable[[tuple[Pod, ...], tuple[Pod, ...], datetime], tuple[Judgement, ...]]
 """Judges the first pods beside the second ones, over windows that begin at the moment or later."""
-StillAdmitted = Callable[[], str]
-"""Why the candidate may not enter any more, or nothing; raises Transient where that is unknown."""
-
-
-def always() -> str:
-    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from flowmaster_delivery.flows.canary.steps import Steps
 from flowmaster_delivery.flows.canary.trial import Standing, Trial
-from flowmaster_delivery.flows.canary_removal import take_away
+from flowmaster_delivery.flows.canary_removal import remove, take_away
 from flowmaster_delivery.flows.changing import bring, bring_under
 from flowmaster_delivery.flows.goal import Done, Pace
 from flowmaster_delivery.flows.leasing import (
@@ -49,7 +49,7 @@ def try_out(trial: Trial) -> Done:
         if ending:
             return _told(ending, goal.service)
         if not wants_canary(stable, goal.service.container_name, goal.reference):
-            return bring(goal, cluster, trial.draft.run_id, pace)
+            return bring(goal, cluster, trial.draft.run_id, pace, trial.still_admitted)
     with held(goal.service, cluster, trial.draft.run_id, pace) as lease:
         try:
             return _under(lease, trial)
@@ -86,7 +86,7 @@ def _begun(trial: Trial, grip: Grip, stable: Workload) -> Done:
     if ending:
         return _told(ending, grip.service)
     if not wants_canary(stable, grip.service.container_name, trial.goal.reference):
-        return bring_under(grip.lease, trial.goal, trial.cluster, trial.pace)
+        return bring_under(grip.lease, trial.goal, trial.cluster, trial.pace, trial.still_admitted)
     closed = trial.still_admitted()
     if closed:
         said = f"no canary was made, its gate has closed: {closed}"
@@ -101,6 +101,11 @@ def _begun(trial: Trial, grip: Grip, stable: Workload) -> Done:
         weighted=_is_weighted(trial, grip),
         version=trial.draft.version,
     )
+    return _followed(Standing(trial, grip, _made(canary, trial, grip), canary), stable)
+
+
+def _made(canary: Canary, trial: Trial, grip: Grip) -> Workload:
+    """Nothing fences off a creation: whoever took over meanwhile saw no canary to take away."""
     found = grip.patiently(
         lambda: trial.cluster.create_canary(
             grip.service,
@@ -110,7 +115,12 @@ def _begun(trial: Trial, grip: Grip, stable: Workload) -> Done:
             weighted=canary.weighted,
         )
     )
-    return _followed(Standing(trial, grip, found, canary), stable)
+    try:
+        grip.renew()
+    except Superseded:
+        remove(grip, found)
+        raise
+    return found
 
 
 def _followed(state: Standing, stable: Workload) -> Done:
