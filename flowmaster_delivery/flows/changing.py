@@ -106,7 +106,6 @@ class _Change:
         for writer in other_writers(before):
             note = f"{writer} also writes the image of {before.name} and may undo this"
             self._pace.on_progress(Progress(Phase.WAITING, note))
-        settled = self._is_there(before)
         try:
             patched = self._write(before, lease)
         except Transient as error:
@@ -115,7 +114,7 @@ class _Change:
                 f"{self._service.name} may or may not have been changed: {error}; run it again",
                 token=lease.token,
             )
-        if settled:
+        if self._is_there(patched):
             return self._unchanged(patched, lease.token)
         return Wait(self._goal, self._cluster, self._pace, before, patched, lease).run()
 

@@ -154,9 +154,13 @@ def may_mend_itself(now: Workload, progress_: Progress) -> bool:
 
 
 def may_go_ahead(planned_on: Workload, now: Workload, token: int) -> bool:
-    """After a conflict: whether what changed leaves alone what the change was planned on."""
-    unchanged = (now.uid, now.images) == (planned_on.uid, planned_on.images)
-    return unchanged and fence(now) <= token
+    """After a conflict: whether what changed leaves alone what the change was planned on.
+
+    An image that somebody of ours with an older token wrote at the last moment is overtaken.
+    """
+    overtaken = fence(planned_on) < fence(now) < token
+    unchanged = now.images == planned_on.images
+    return now.uid == planned_on.uid and (unchanged or overtaken) and fence(now) <= token
 
 
 def other_writers(workload: Workload) -> tuple[str, ...]:

@@ -255,6 +255,24 @@ def test_a_rollback_to_what_still_runs_fences_off_a_run_that_is_about_to_write(
     assert cluster.deployments["api"].images["api"] == OLD
 
 
+@pytest.mark.parametrize("wanted", [NEW, OLD], ids=["another image", "what runs"])
+def test_an_overtaken_run_that_writes_at_the_last_moment_has_not_the_last_word(
+    cluster: FakeCluster, wanted: str
+) -> None:
+    older = cluster.acquire("api", "run-1", preempt=False, ttl=20.0)
+    planned_on = cluster.deployments["api"].resource_version
+
+    def write() -> None:
+        fenced = {FENCE: str(older.token)}
+        cluster.set_image(API, OTHER, resource_version=planned_on, annotations=fenced)
+
+    cluster.on_call["set_image" if wanted == NEW else "annotate"] = write
+    done = go(cluster, wanted, run="run-2", preempt=True)
+    assert (done.outcome, done.changed) == (Outcome.SUCCESS, True)
+    assert cluster.deployments["api"].images["api"] == wanted
+    assert cluster.deployments["api"].annotations[FENCE] == str(done.token)
+
+
 def test_a_newer_token_on_the_deployment_stops_before_the_first_write(
     cluster: FakeCluster,
 ) -> None:
