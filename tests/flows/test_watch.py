@@ -390,10 +390,32 @@ def test_a_look_reads_no_history_of_single_services_while_all_is_well(world: Wor
     assert calls == []
 
 
-def test_an_environment_that_cannot_be_looked_at_keeps_no_other_from_it(world: World) -> None:
-    world.cluster.failing["canaries"] = [Unreachable("gone")] * 10
-    said = world.look()
-    assert any("could not be looked at" in words for words in said)
+def test_an_environment_that_cannot_be_looked_at_keeps_no_other_from_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = replace(world.environment, name="staging")
+    places = {"staging": staging, "production": world.environment}
+    watch = Watch(replace(world.catalog, environments=places), world.cluster.time.now)
+    read = world.history.observations
+
+    def away(service: str, environment: str, **more: object) -> tuple[HealthObservation, ...]:
+        if environment == "staging":
+            raise Unreachable("gone")
+        return read(service, environment, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.history, "observations", away)
+    world.cluster.time.sleep(LOOK.total_seconds())
+    recorded, said = watch.look(world.ports, world.cluster.time.now())
+    assert said == ["staging could not be looked at: gone"]
+    assert recorded == len(world.services)
+
+
+def test_what_cannot_be_tidied_up_is_said_and_keeps_no_look_from_the_record(world: World) -> None:
+    world.cluster.failing["canaries"] = [Unreachable("gone")]
+    world.cluster.time.sleep(LOOK.total_seconds())
+    recorded, said = world.watch.look(world.ports, world.cluster.time.now())
+    assert recorded > 0
+    assert said == ["production: what is left half-done stays so: gone"]
 
 
 def test_what_breaks_beside_the_watch_is_said_and_carried_on(world: World) -> None:

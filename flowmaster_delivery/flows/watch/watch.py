@@ -10,7 +10,7 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from flowmaster_delivery.flows.incidents.illness import hold_if_ill
 from flowmaster_delivery.flows.incidents.opening import PLATFORM, REMEMBERED, open_case
 from flowmaster_delivery.flows.incidents.people import escalate, settle
 from flowmaster_delivery.flows.incidents.taking_back import resume, take_back
-from flowmaster_delivery.flows.watch.figures import judge_all
+from flowmaster_delivery.flows.watch.figures import Judged, judge_all
 from flowmaster_delivery.flows.watch.residents import Residents
 from flowmaster_delivery.flows.work import Work, in_a_thread
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind
@@ -31,7 +31,7 @@ from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.policy.health import FAILING, worth_recording
 from flowmaster_delivery.policy.rollback import Case
-from flowmaster_delivery.policy.watching import of_judgement, of_look
+from flowmaster_delivery.policy.watching import Resident, of_judgement, of_look
 from flowmaster_delivery.ports import History, Ports
 
 LOG = logging.getLogger(__name__)
@@ -122,7 +122,10 @@ class Watch:
         self._judge(place, found, ports)
         if place.tidied is None or now - place.tidied >= TIDY_EVERY:
             place.tidied = now
-            self._tidy(place, ports)
+            try:
+                self._tidy(place, ports)
+            except DeliveryError as error:
+                self._said.append(f"{environment.name}: what is left half-done stays so: {error}")
         return count
 
     def _judge(self, place: _Place, found: Round, ports: Ports) -> None:
@@ -137,19 +140,7 @@ class Watch:
             return
         residents = place.residents.of(looks, environment, ports.history, now)
         judged = judge_all(environment, self._catalog, residents, found.pods, ports, now)
-        over = [
-            case
-            for one in judged
-            if (
-                case := of_judgement(
-                    one.service,
-                    environment.name,
-                    one.trigger,
-                    one.judgement,
-                    residents[one.service].digest,
-                )
-            )
-        ]
+        over = [case for one in judged if (case := _over(one, environment, residents))]
         self._act(place, over, failing | {case.service for case in over}, of, ports)
         place.residents.remember(judged, ports.history, now)
 
@@ -215,6 +206,13 @@ class Watch:
             for name in self._catalog.services
         }
         return {name: observations[0] for name, observations in found.items() if observations}
+
+
+def _over(
+    judged: Judged, environment: Environment, residents: Mapping[str, Resident]
+) -> Case | None:
+    digest = residents[judged.service].digest
+    return of_judgement(judged.service, environment.name, judged.trigger, judged.judgement, digest)
 
 
 def _record(place: _Place, history: History) -> int:
