@@ -15,6 +15,7 @@ import click
 import httpx
 from click.core import ParameterSource
 
+from flowmaster_delivery.cli.console import short
 from flowmaster_delivery.cli.session import ServerSaid, Session
 from flowmaster_delivery.model.errors import Malformed, Unreachable
 
@@ -125,7 +126,7 @@ def break_service(
         return
     pods = f"{broken['pods']} pod{'s' if broken['pods'] != 1 else ''}"
     click.echo(f"{service} is broken in {environment}: {'; '.join(_words(order))}")
-    click.echo(f"image {broken['digest']}, {pods} now; other images are well")
+    click.echo(f"image {short(broken['digest'])}, {pods} now; other images are well")
     click.echo(f"undo: {broken['undo']}")
 
 

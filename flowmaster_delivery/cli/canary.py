@@ -7,27 +7,30 @@ from operator import itemgetter
 import click
 
 from flowmaster_delivery.cli.console import short
-from flowmaster_delivery.cli.listing import Columns, Row, json_option, print_list, within
+from flowmaster_delivery.cli.listing import Columns, Listing, Row, json_option, print_list, within
 from flowmaster_delivery.cli.session import Session
 
 DONE = {
-    "pause": "stays in its step; go on with `flowmaster canary resume`, or it is taken away at its "
-    "deadline",
+    "pause": "stays in its step until its deadline, and is taken away then; "
+    "go on: flowmaster canary resume {environment} {service} --reason …",
     "resume": "goes on by its judgement",
     "promote": "makes way for the whole service, unjudged, if the gate is still open",
     "abort": "is taken away; the service runs what it ran",
 }
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def canary(ctx: click.Context) -> None:
+class CanaryGroup(Listing):
+    """Its list is called `status`."""
+
+    lists = "status"
+
+
+@click.group(cls=CanaryGroup)
+def canary() -> None:
     """Show the canaries that run; pause, resume, promote and abort them.
 
     An order is seen by the canary's run within seconds. Without a command: show them.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(status)
 
 
 @canary.command()
@@ -48,7 +51,10 @@ def _last_words(row: Row) -> str:
         return f"ended ({row['verdict']}): {said}"
     if given and given["command"] == "pause":
         return f"{said}; paused by {given['by']}: {given['reason']}"
-    return f"{said}; asks for orders" if row["asked"] else said
+    if row["asked"]:
+        where = f"{row['environment']} {row['service']}"
+        return f"{said}; asks for orders: flowmaster canary promote | abort | resume {where}"
+    return said
 
 
 COLUMNS: Columns = {
@@ -72,7 +78,8 @@ def _ordering(command: str, help_: str) -> None:
             "/api/canaries/orders",
             {"environment": environment, "service": service, "command": command, "reason": reason},
         )
-        click.echo(f"the canary of {service} in {environment} {DONE[command]}")
+        done = DONE[command].format(environment=environment, service=service)
+        click.echo(f"the canary of {service} in {environment} {done}")
 
 
 _ordering("pause", "Let the canary of SERVICE stay in its step; it is judged on.")

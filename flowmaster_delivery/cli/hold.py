@@ -6,7 +6,14 @@ from operator import itemgetter
 
 import click
 
-from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list, within
+from flowmaster_delivery.cli.listing import (
+    Columns,
+    Listing,
+    json_option,
+    minute,
+    print_list,
+    within,
+)
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.model.promotion import EVERY_SERVICE
 
@@ -20,12 +27,9 @@ COLUMNS: Columns = {
 }
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def hold(ctx: click.Context) -> None:
+@click.group(cls=Listing)
+def hold() -> None:
     """List, place and release holds. Without a command: list them."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_holds)
 
 
 @hold.command("list")

@@ -10,7 +10,14 @@ from rich.markdown import Markdown
 
 from flowmaster_delivery.cli.console import decide, name_some, out, talk
 from flowmaster_delivery.cli.following import conclude, follow
-from flowmaster_delivery.cli.listing import Columns, json_option, minute, print_list, within
+from flowmaster_delivery.cli.listing import (
+    Columns,
+    Listing,
+    json_option,
+    minute,
+    print_list,
+    within,
+)
 from flowmaster_delivery.cli.session import Session
 
 COLUMNS: Columns = {
@@ -24,15 +31,12 @@ COLUMNS: Columns = {
 }
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def incident(ctx: click.Context) -> None:
+@click.group(cls=Listing)
+def incident() -> None:
     """List incidents, show their reports, decide where a person is asked. Without a command: list.
 
     Only operators of the environment decide.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_incidents)
 
 
 @incident.command("list")

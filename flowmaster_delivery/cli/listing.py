@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowmaster_delivery.cli.console import out
+from flowmaster_delivery.model.errors import nearest
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Row], str]]
@@ -25,6 +26,24 @@ INDENT = (0, 0, 0, 4)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="A list of objects, for machines."
 )
+
+
+class Listing(click.Group):
+    """A group that lists where no command is named: `hold --json` is `hold list --json`."""
+
+    lists = "list"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = [self.lists, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            ctx.fail(f"there is no command {args[0]!r}; {nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
 
 
 def print_list(

@@ -8,6 +8,7 @@ import click
 
 from flowmaster_delivery.cli.listing import (
     Columns,
+    Listing,
     Row,
     json_option,
     minute,
@@ -17,12 +18,9 @@ from flowmaster_delivery.cli.listing import (
 from flowmaster_delivery.cli.session import Session
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def migration(ctx: click.Context) -> None:
+@click.group(cls=Listing)
+def migration() -> None:
     """List schemas, and say at which version one is. Without a command: list them."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_schemas)
 
 
 @migration.command("list", short_help="Schemas, and what was done to them last.")

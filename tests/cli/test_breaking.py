@@ -89,7 +89,7 @@ def test_an_illness_is_ordered_and_said(
     assert result.exit_code == 0, result.output
     assert far.seen == [("/sandbox/break/web/production", order, "Bearer secret")]
     assert said in result.output
-    assert "sha256:bbb, 2 pods" in result.output
+    assert "image bbb, 2 pods" in result.output
     assert "undo: flowmaster sandbox mend web\n" in result.output
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 
 from flowmaster_delivery.cli.root import main
 from flowmaster_delivery.cli.session import Session
@@ -66,6 +67,18 @@ def test_holds_are_placed_listed_and_released(shell: Shell) -> None:
     assert "smells" in listed.stdout
     assert shell.run("hold").stdout == "nothing is held\n"
     assert shell.run("hold", "list", "--environment", "dev", "--json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize("group", ["hold", "incident", "migration", "canary"])
+def test_what_lists_by_itself_takes_the_options_of_its_list(shell: Shell, group: str) -> None:
+    assert shell.run(group).exit_code == 0
+    assert shell.run(group, "--json").stdout.startswith("[")
+    assert "Usage" in shell.run(group, "--help").stdout
+
+
+def test_a_command_that_is_not_there_is_answered_with_the_nearest(shell: Shell) -> None:
+    result = shell.run("hold", "relase", "h1")
+    assert (result.exit_code, "did you mean 'release'" in result.stderr) == (2, True)
 
 
 def test_a_hold_that_is_not_there_is_an_unknown_name(shell: Shell) -> None:
