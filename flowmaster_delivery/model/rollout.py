@@ -147,5 +147,5 @@ class DeploymentRecord:
 
 
 def last_success(newest_first: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
-    """What runs as far as the record knows: the newest deployment that came to its end."""
+    """The newest deployment that came to its end; a later one may have touched the service too."""
     return next((record for record in newest_first if record.outcome is Outcome.SUCCESS), None)
