@@ -38,7 +38,8 @@ def show(figures: Iterable[Figure]) -> None:
     for figure in figures:
         limit = "" if figure.limit is None else f"{figure.limit:g}"
         verdict = "" if figure.limit is None else ("good" if figure.good else "OVER")
-        table.add_row(figure.name, f"{figure.value:.3g}", figure.unit, limit, verdict, figure.note)
+        value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.3g}"
+        table.add_row(figure.name, value, figure.unit, limit, verdict, figure.note)
     Console(width=120).print(table)
 
 
