@@ -31,7 +31,7 @@ from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform, clock
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.orders import shipping
-from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.flows.release import came_to_an_end
 from flowmaster_delivery.model.promotion import Admission
 from flowmaster_delivery.policy.submission import Purpose
 from flowmaster_delivery.ports import RunOrder
@@ -82,16 +82,7 @@ def _is_first(request: RunRequest, orders: Iterable[RunOrder]) -> bool:
 
 
 def _came_to_an_end(run: DagsterRun, platform: Platform, instance: DagsterInstance) -> bool:
-    """Whether a service that the run admitted failed, or was stopped by somebody: its release ended
-    there. What no cluster could be asked for, and what a crash cut off, has no end yet."""
-    history = platform.ports(instance).history
-    for admission in _admitted(run, platform, instance):
-        candidate = admission.candidate
-        for record in history.deployments(candidate.service, candidate.environment, limit=5):
-            since = record.digest == candidate.digest and record.started_at >= admission.at
-            if since and record.outcome in (Outcome.FAILURE, Outcome.INCONCLUSIVE):
-                return True
-    return False
+    return came_to_an_end(_admitted(run, platform, instance), platform.ports(instance).history)
 
 
 def _ended_promotions(instance: DagsterInstance, since: datetime) -> list[RunRecord]:

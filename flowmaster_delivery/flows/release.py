@@ -9,7 +9,9 @@ from flowmaster_delivery.flows.image import Source, resolve
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Service
 from flowmaster_delivery.model.image import ImageRecord
-from flowmaster_delivery.model.promotion import ReleaseSeen
+from flowmaster_delivery.model.promotion import Admission, ReleaseSeen
+from flowmaster_delivery.policy.releases import ends
+from flowmaster_delivery.ports import History
 
 
 def remember_release(
@@ -48,3 +50,14 @@ def _known(source: Source, reading: Reading) -> ReleaseSeen | None:
     releases = reading.ports.history.releases(source.repository.name)
     newest = next((r for r in releases if r.version == source.version), None)
     return newest if newest and newest.commit == source.commit else None
+
+
+def came_to_an_end(admissions: Iterable[Admission], history: History) -> bool:
+    """Whether one of the services that were admitted together failed, or was stopped by somebody:
+    their release ended there, and is not shipped again by itself."""
+    for admission in admissions:
+        candidate = admission.candidate
+        records = history.deployments(candidate.service, candidate.environment, limit=5)
+        if any(ends(record, admission) for record in records):
+            return True
+    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from flowmaster_delivery.model.outcome import Outcome
+from flowmaster_delivery.model.promotion import Admission
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 
 Recorded = Mapping[str, Sequence[DeploymentRecord]]
@@ -41,3 +43,10 @@ def _same_release(one: DeploymentRecord, other: DeploymentRecord) -> bool:
     if one.run_id and one.run_id == other.run_id:
         return True
     return one.commit == other.commit and one.version == other.version
+
+
+def ends(record: DeploymentRecord, admission: Admission) -> bool:
+    """Whether what was admitted came to an end by this record. What no cluster could be asked for,
+    and what a crash cut off, has none yet."""
+    of_it = record.digest == admission.candidate.digest and record.started_at >= admission.at
+    return of_it and record.outcome in (Outcome.FAILURE, Outcome.INCONCLUSIVE)
