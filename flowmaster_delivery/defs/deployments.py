@@ -111,13 +111,17 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
 def _follow(
     record: DeploymentRecord, incident: Incident | None, environment: Environment, work: Work
 ) -> tuple[Incident, ...]:
-    """What follows once it is on record: the end of a rollback, or one that the rules ask for."""
+    """What follows once it is on record: the end of a rollback, or one that the rules ask for.
+
+    People are told afterwards: no way back waits for a chat server.
+    """
     if incident is not None:
         return (close(incident, record, work),)
+    followed = after_deployment(record, work)
     told = deployed(record, environment)
     if told:
         work.ports.notifier.tell(told)
-    return after_deployment(record, work)
+    return followed
 
 
 def _reported(incident: Incident | None) -> dict[str, MarkdownMetadataValue]:

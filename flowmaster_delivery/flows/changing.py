@@ -20,7 +20,7 @@ from flowmaster_delivery.flows.leasing import (
     stop_if_overtaken,
 )
 from flowmaster_delivery.flows.waiting import Wait
-from flowmaster_delivery.model.errors import Superseded, Transient
+from flowmaster_delivery.model.errors import NotFound, Superseded, Transient
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import (
     Phase,
@@ -116,7 +116,11 @@ class _Change:
             )
         if self._is_there(patched):
             return self._unchanged(patched, lease.token)
-        return Wait(self._goal, self._cluster, self._pace, before, patched, lease).run()
+        try:
+            return Wait(self._goal, self._cluster, self._pace, before, patched, lease).run()
+        except NotFound as error:
+            said = f"{before.name} was deleted meanwhile, and stays so: {error}"
+            return Done(Outcome.INCONCLUSIVE, said, token=lease.token)
 
     def _closed(self, before: Workload) -> str:
         """What is asked for on the cluster already was let in before."""

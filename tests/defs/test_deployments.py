@@ -11,6 +11,7 @@ from dagster import AssetKey, DagsterInstance
 
 from flowmaster_delivery.model.catalog import FreezeWindow, GateName, Service
 from flowmaster_delivery.model.errors import Unreachable
+from flowmaster_delivery.model.events import Event
 from flowmaster_delivery.model.health import HealthState, ProbeResult
 from flowmaster_delivery.model.incident import IncidentState
 from flowmaster_delivery.model.outcome import Outcome
@@ -147,6 +148,20 @@ def test_a_rollout_that_fails_shows_the_pods_reason_and_goes_back(lab: DevLab) -
     (incident,) = lab.platform.history.incidents("dev")
     assert (incident.trigger, incident.state) == (Trigger.ROLLOUT, IncidentState.ROLLED_BACK)
     assert incident.run_id == ran.run.run_id
+
+
+def test_people_are_told_of_a_failed_rollout_when_it_has_gone_back(lab: DevLab) -> None:
+    """A chat server that is slow must not be waited for before."""
+    first, tell, seen = lab.digest("api"), lab.platform.notifier.tell, list[str]()
+
+    def told(event: Event) -> None:
+        tell(event)
+        if event.kind == "rollout_failed":
+            seen.append(lab.digest("api"))
+
+    lab.platform.notifier.tell = told  # type: ignore[method-assign]
+    failed_rollout(lab, "api")
+    assert seen == [first]
 
 
 def test_dev_quarantines_the_bad_source_and_goes_on_with_the_next(lab: DevLab) -> None:

@@ -111,9 +111,8 @@ class Stage:
         return distant(ports, self.outage) if self.outage else ports
 
     def digest(self, commit: str) -> str:
-        found = self.platform.registry.digest_of(self.api.image, commit[:8])
-        assert found is not None
-        return found.digest
+        """What CI built for it, whether the registry has it still or not."""
+        return self.platform.registry.tags[self.api.image, commit[:8]]
 
     def _runs_already(self) -> None:
         platform = self.platform
