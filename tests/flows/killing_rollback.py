@@ -38,6 +38,13 @@ class _WhileItRuns(dict[str, ProbeResult | DeliveryError]):
         return ProbeResult(f"pod://{key}", 503, 0.01) if runs(self.stage) == "new" else default
 
 
+def sick_while_it_is_new(stage: Stage) -> dict[str, ProbeResult | DeliveryError]:
+    """What the service's pods answer from now on."""
+    answers = _WhileItRuns()
+    answers.stage = stage
+    return answers
+
+
 def runs(stage: Stage) -> str:
     """`new` or `old`: what the service's template asks for."""
     found = stage.cluster.deployments["api"].images["api"].rpartition("@")[2]
@@ -61,9 +68,7 @@ def _a_release_is_there() -> Stage:
 
 def _it_turned_bad() -> Stage:
     stage = _a_release_is_there()
-    answers = _WhileItRuns()
-    answers.stage = stage
-    stage.cluster.answers = answers
+    stage.cluster.answers = sick_while_it_is_new(stage)
     return stage
 
 
