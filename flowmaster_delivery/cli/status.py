@@ -18,7 +18,7 @@ from flowmaster_delivery.model.promotion import EVERY_SERVICE
 
 Row = Mapping[str, Any]
 WIDE = 100
-"""Columns that three environments need; with fewer, digests go where there is a version."""
+"""Columns that three environments need; with fewer a digest is shown where there is no version."""
 
 
 @click.command()
@@ -69,9 +69,10 @@ def _cell(row: Row | None, now: datetime, *, narrow: bool) -> Text:
     if row is None or row["digest"] is None:
         return Text("—", style="dim")
     symbol, style = HEALTH.get(row["health"] or "unknown", ("?", "magenta"))
-    cell = Text(f"{row['version'] or '':<8} ")
-    if not (narrow and row["version"]):
-        cell.append(f"{short(row['digest'])} ", style="dim")
+    version, digest = row["version"] or "", short(row["digest"])
+    cell = Text(f"{version or digest if narrow else version:<8} ")
+    if not narrow:
+        cell.append(f"{digest} ", style="dim")
     cell.append(symbol, style=style)
     if row["hold"]:
         cell.append(" ⏸", style="yellow")

@@ -64,11 +64,13 @@ def test_an_environment_that_is_held_as_a_whole_is_said_once(shell: Shell) -> No
 def test_a_narrow_terminal_shows_no_digest_beside_a_version(shell: Shell) -> None:
     for environment in ("dev", "staging", "production"):
         shell.office.deployed("service-0", environment, "v10.20.30")
+    shell.office.history.record(Hold("h1", "service-0", "staging", "sam", "smells", START))
     console = Console(width=80, record=True, file=StringIO())
     rows = json.loads(shell.run("status", "--json").stdout)
     print_matrix(console, rows, START)
     (line,) = [x for x in console.export_text().splitlines() if x.startswith("service-0 ")]
     assert line.count("v10.20.30") == 3
+    assert line.count("⏸") == 1
     assert "…" not in line
 
 
