@@ -13,7 +13,9 @@ from flowmaster_delivery.ports import History, Ports
 
 
 def in_a_thread(call: Callable[[], None]) -> None:
-    threading.Thread(target=call, name="telling", daemon=True).start()
+    """Beside us, and to its end: a run's process that is done waits for what it has to tell, for as
+    long as a notifier's own time limit."""
+    threading.Thread(target=call, name="telling").start()
 
 
 @dataclass(frozen=True, slots=True)

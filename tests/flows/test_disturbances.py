@@ -3,13 +3,12 @@ clock, and to those who are told."""
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
 import pytest
 
 from flowmaster_delivery.flows.goal import Asked, Pace
-from flowmaster_delivery.flows.work import Work, in_a_thread
+from flowmaster_delivery.flows.work import Work
 from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.errors import Refused
 from flowmaster_delivery.model.events import Event
@@ -170,18 +169,3 @@ def test_a_notifier_that_hangs_keeps_no_rollback_from_its_end() -> None:
     (incident,) = stage.platform.history.incidents("production")
     assert incident.state is IncidentState.ROLLED_BACK
     assert len(kept) == 2
-
-
-def test_people_are_told_by_a_thread_that_keeps_no_process_from_its_end() -> None:
-    begun, ended = threading.Event(), threading.Event()
-    seen = list[bool]()
-
-    def call() -> None:
-        seen.append(threading.current_thread().daemon)
-        begun.set()
-        ended.wait(5)
-
-    in_a_thread(call)
-    assert begun.wait(5)
-    ended.set()
-    assert seen == [True]
