@@ -73,6 +73,8 @@ class Incident:
     """What people decided to live with: it is not brought against this image again."""
     escalated_at: datetime | None = None
     """When it was told again, louder, since nobody had decided by the deadline."""
+    failed: bool = False
+    """Whether a rollback of it failed: it is not tried by itself again, whatever a person tried."""
     hold_id: str = ""
     run_id: str = ""
     """The run that opened it, or that carried it out; empty for the watch."""

@@ -163,3 +163,14 @@ def test_a_person_hears_at_once_that_nothing_can_be_done(world: World) -> None:
         by(world, Wish())
     assert world.incident.state is IncidentState.LEFT
     assert "nothing was changed" in world.incident.timeline[-1].words
+
+
+def test_a_refused_try_of_a_person_does_not_make_a_failed_rollback_undone(world: World) -> None:
+    record = world.failed()
+    world.history.record(record)
+    del world.cluster.deployments["api"]
+    (failed,) = after_deployment(record, world.work())
+    with pytest.raises(NotFound):
+        by(world, Wish())
+    assert (world.incident.id, world.incident.state) == (failed.id, IncidentState.FAILED)
+    assert "nothing was changed" in world.incident.timeline[-1].words

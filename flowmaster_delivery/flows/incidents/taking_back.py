@@ -198,7 +198,7 @@ def _fail(incident: Incident, words: str, work: Work) -> Incident:
     )
     if not any(known.id == hold.id for known in work.history.holds()):
         work.history.record(hold)
-    failed = replace(incident, state=IncidentState.FAILED, hold_id=hold.id)
+    failed = replace(incident, state=IncidentState.FAILED, failed=True, hold_id=hold.id)
     said = f"the rollback failed: {words}", f"{environment} is held as a whole: {hold.id}"
     saved = save(with_words(failed, now, *said), work.history)
     tell(alarms.failed(saved, words, now), work)
@@ -216,7 +216,8 @@ def _delayed(incident: Incident, words: str, work: Work) -> Incident:
 
 
 def _left(incident: Incident, words: str, work: Work) -> Incident:
-    left = replace(incident, state=IncidentState.LEFT)
+    state = IncidentState.FAILED if incident.failed else IncidentState.LEFT
+    left = replace(incident, state=state)
     return save(with_words(left, work.now(), words), work.history)
 
 
