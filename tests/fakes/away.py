@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.ports import Ports
+from tests.fakes.between import between
 from tests.fakes.fake_cluster import FakeTime
-from tests.fakes.mortal import UNCOUNTED
 
 T = TypeVar("T")
 FAR_ENDS = ("cluster", "registry", "forge", "metrics", "history")
@@ -31,11 +31,12 @@ class Outage:
         if not self.begins:
             self._begin()
 
-    def call(self, port: str, method: str, effect: Callable[[], T]) -> T:
+    def call(self, name: str, effect: Callable[[], T]) -> T:
+        port = name.partition(".")[0]
         if port in self.names and self.until is not None and self.time.seconds < self.until:
             raise Unreachable(f"{port} is away")
         result = effect()
-        if f"{port}.{method}" == self.begins and self.until is None:
+        if name == self.begins and self.until is None:
             self._begin()
         return result
 
@@ -43,38 +44,6 @@ class Outage:
         self.until = self.time.seconds + self.seconds
 
 
-@dataclass
-class _Distant:
-    port: object
-    name: str
-    outage: Outage
-
-    def __getattr__(self, method: str) -> object:
-        real = getattr(self.port, method)
-        if not callable(real) or method in UNCOUNTED:
-            return real
-
-        def called(*given: object, **named: object) -> object:
-            return self.outage.call(self.name, method, lambda: real(*given, **named))
-
-        return called
-
-
 def distant(ports: Ports, outage: Outage) -> Ports:
     """The same ports, some of them out of reach for a time."""
-
-    def wrapped(port: T, name: str) -> T:
-        return cast("T", _Distant(port, name, outage))
-
-    def one_of(opener: Callable[..., Any], name: str) -> Callable[..., Any]:
-        return lambda environment: wrapped(opener(environment), name)
-
-    return Ports(
-        forge=wrapped(ports.forge, "forge"),
-        registry=wrapped(ports.registry, "registry"),
-        cluster=one_of(ports.cluster, "cluster"),
-        probe=ports.probe,
-        history=wrapped(ports.history, "history"),
-        notifier=ports.notifier,
-        metrics=one_of(ports.metrics, "metrics"),
-    )
+    return between(ports, outage.call)

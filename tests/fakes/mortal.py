@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from flowmaster_delivery.ports import Ports
+from tests.fakes.between import between
 from tests.fakes.fake_cluster import Killed
 
 T = TypeVar("T")
-UNCOUNTED = frozenset({"now", "url"})
-"""Calls that ask nobody."""
 
 
 @dataclass
@@ -45,39 +44,6 @@ class Process:
         return result
 
 
-@dataclass
-class _Mortal:
-    port: object
-    name: str
-    process: Process
-
-    def __getattr__(self, method: str) -> object:
-        real = getattr(self.port, method)
-        if not callable(real) or method in UNCOUNTED:
-            return real
-
-        def called(*given: object, **named: object) -> object:
-            name = f"{self.name}.{method}"
-            return self.process.call(name, lambda: real(*given, **named))
-
-        return called
-
-
 def mortal(ports: Ports, process: Process) -> Ports:
     """The same ports, as this process asks them."""
-
-    def wrapped(port: T, name: str) -> T:
-        return cast("T", _Mortal(port, name, process))
-
-    def one_of(opener: Callable[..., Any], name: str) -> Callable[..., Any]:
-        return lambda environment: wrapped(opener(environment), name)
-
-    return Ports(
-        forge=wrapped(ports.forge, "forge"),
-        registry=wrapped(ports.registry, "registry"),
-        cluster=one_of(ports.cluster, "cluster"),
-        probe=wrapped(ports.probe, "probe"),
-        history=wrapped(ports.history, "history"),
-        notifier=wrapped(ports.notifier, "notifier"),
-        metrics=one_of(ports.metrics, "metrics"),
-    )
+    return between(ports, process.call)
