@@ -14,13 +14,26 @@ from benchmarks.figures import Figure
 ROOT = Path(__file__).parent.parent
 
 
+FIRST_RELEASE = "production is healthy on the digests that were built for dev"
+"""What the story says when the first release has reached production."""
+
+
 def demo() -> Iterator[Figure]:
-    """`git clone` and `make demo`, installation included."""
+    """`git clone` and `make demo`, installation included: to the first release, and to the end."""
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
         subprocess.run(["git", "clone", "--quiet", str(ROOT), folder], check=True)
-        subprocess.run(["make", "demo", "DEMO=--exit"], cwd=folder, check=True)
-        yield Figure("demo_seconds", time.perf_counter() - started, "s", 180)
+        command = ["make", "demo", "DEMO=--exit"]
+        first = None
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                if FIRST_RELEASE in line:
+                    first = time.perf_counter() - started
+        if process.returncode or first is None:
+            raise RuntimeError(f"the story was not told to its end: {process.returncode}")
+        yield Figure("first_release_seconds", first, "s", 180, "from a fresh clone")
+        yield Figure("demo_seconds", time.perf_counter() - started, "s", 300, "the whole story")
 
 
 def tests() -> Iterator[Figure]:
