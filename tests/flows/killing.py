@@ -35,6 +35,7 @@ from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
+from tests.flows.kill_point import KillPoint, around
 
 OLD_DIGEST, NEW_DIGEST, OTHER_DIGEST = (f"sha256:{letter * 64}" for letter in "abc")
 OLD, NEW, OTHER = (f"registry/group/api@{d}" for d in (OLD_DIGEST, NEW_DIGEST, OTHER_DIGEST))
@@ -168,6 +169,9 @@ class Story:
     aborted: bool = False
     by_route: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
     def stage(self) -> Stage:
         made = Stage()
         if self.by_route:
@@ -201,36 +205,19 @@ STORIES = (
 )
 
 
-@dataclass(frozen=True)
-class KillPoint:
-    story: Story
-    call: int
-    name: str
-    """Of the call: `scale`, `weigh` …"""
-    after_effect: bool
-
-    def __str__(self) -> str:
-        when = "after" if self.after_effect else "before"
-        return f"{self.story.name}: {when} call {self.call} ({self.name})"
-
-
-def kill_points() -> tuple[KillPoint, ...]:
+def kill_points() -> tuple[KillPoint[Story], ...]:
     """Every call to the cluster of every story, before and after its effect."""
     return tuple(_points())
 
 
-def _points() -> Iterator[KillPoint]:
+def _points() -> Iterator[KillPoint[Story]]:
     for story in STORIES:
         stage = story.stage()
         wrong = _wrong(story, stage, stage.go())
-        if wrong:
-            raise AssertionError(f"{story.name}, killed nowhere: {wrong}")
-        for call, name in enumerate(stage.cluster.calls):
-            for after_effect in (False, True):
-                yield KillPoint(story, call, name, after_effect)
+        yield from around(story, stage.cluster.calls, wrong)
 
 
-def survived(point: KillPoint, again: int | None = None) -> str:
+def survived(point: KillPoint[Story], again: int | None = None) -> str:
     """What is wrong after the next run has ended; empty where nothing is.
 
     With `again` the next run is killed too, after the effect of its call of that number, and one

@@ -50,6 +50,7 @@ from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.mortal import Process, mortal
 from tests.flows.conftest import NOW, Platform
+from tests.flows.kill_point import KillPoint, around
 
 VERSION = "v1.1.0"
 WANTED = Wanted(version=VERSION)
@@ -244,39 +245,29 @@ def _no_container(*_: object) -> object:
 
 
 @dataclass(frozen=True)
-class KillPoint:
+class Story:
     bad: bool
-    call: int
-    name: str
-    after_effect: bool
 
     def __str__(self) -> str:
-        when = "after" if self.after_effect else "before"
-        release = "a bad release" if self.bad else "a good release"
-        return f"{release}: {when} call {self.call} ({self.name})"
+        return "a bad release" if self.bad else "a good release"
 
 
-def kill_points() -> tuple[KillPoint, ...]:
+def kill_points() -> tuple[KillPoint[Story], ...]:
     """Every call of a good and of a bad release to any port, before and after its effect."""
     return tuple(_points())
 
 
-def _points() -> Iterator[KillPoint]:
-    for bad in (False, True):
-        stage = Stage(bad)
+def _points() -> Iterator[KillPoint[Story]]:
+    for story in (Story(bad=False), Story(bad=True)):
+        stage = Stage(story.bad)
         run = Run(stage, "run-1")
         run.go()
-        wrong = wrong_in(stage)
-        if wrong:
-            raise AssertionError(f"killed nowhere: {wrong}")
-        for call, name in enumerate(run.process.calls):
-            for after_effect in (False, True):
-                yield KillPoint(bad, call, name, after_effect)
+        yield from around(story, run.process.calls, wrong_in(stage))
 
 
-def survived(point: KillPoint) -> str:
+def survived(point: KillPoint[Story]) -> str:
     """What is wrong after the next run has ended; empty where nothing is."""
-    stage, process = Stage(point.bad), Process(point.call, point.after_effect)
+    stage, process = Stage(point.story.bad), Process(point.call, point.after_effect)
     with suppress(Killed):
         Run(stage, "run-1", process).go()
     if not process.dead:

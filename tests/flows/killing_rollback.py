@@ -23,6 +23,7 @@ from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, PodProblem
 from tests.fakes.fake_cluster import Killed
 from tests.fakes.mortal import Process
+from tests.flows.kill_point import KillPoint, around
 from tests.flows.killing_promotion import Run, Stage
 
 T = TypeVar("T")
@@ -108,6 +109,9 @@ class Story:
     begins: str = ""
     """The call that begins it, where something else comes before."""
 
+    def __str__(self) -> str:
+        return f"rollback by {self.name}"
+
 
 STORIES = (
     Story("a rollout that fails", _a_rollout_fails, _run, "cluster.set_image"),
@@ -116,37 +120,20 @@ STORIES = (
 )
 
 
-@dataclass(frozen=True)
-class KillPoint:
-    story: Story
-    call: int
-    name: str
-    after_effect: bool
-
-    def __str__(self) -> str:
-        when = "after" if self.after_effect else "before"
-        return f"rollback by {self.story.name}: {when} call {self.call} ({self.name})"
-
-
-def kill_points() -> tuple[KillPoint, ...]:
+def kill_points() -> tuple[KillPoint[Story], ...]:
     """Every call of every story to any port, before and after its effect."""
     return tuple(_points())
 
 
-def _points() -> Iterator[KillPoint]:
+def _points() -> Iterator[KillPoint[Story]]:
     for story in STORIES:
         stage, process = story.made(), Process()
         before = stage.cluster.deployments["api"].generation
         story.act(stage, "run-1", process)
-        wrong = wrong_in(stage, before)
-        if wrong:
-            raise AssertionError(f"{story.name}, killed nowhere: {wrong}")
-        for call, name in enumerate(process.calls):
-            for after_effect in (False, True):
-                yield KillPoint(story, call, name, after_effect)
+        yield from around(story, process.calls, wrong_in(stage, before))
 
 
-def survived(point: KillPoint, *, watch_first: bool = False) -> str:
+def survived(point: KillPoint[Story], *, watch_first: bool = False) -> str:
     """What is wrong after the same was tried again and a new watch has come by, in either order."""
     stage, process = point.story.made(), Process(point.call, point.after_effect)
     before = stage.cluster.deployments["api"].generation

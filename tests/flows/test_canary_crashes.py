@@ -16,6 +16,7 @@ from flowmaster_delivery.model.rollout import Pod
 from flowmaster_delivery.policy.canary_marks import LAST
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.flows.canary_stage import CANARY, CATALOG, F, S, alone, killed_at, untouched
+from tests.flows.kill_point import KillPoint
 from tests.flows.killing import (
     API,
     NEW,
@@ -23,7 +24,6 @@ from tests.flows.killing import (
     OTHER_DIGEST,
     PRODUCTION,
     STORIES,
-    KillPoint,
     Stage,
     kill_points,
     survived,

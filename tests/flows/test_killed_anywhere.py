@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TypeVar
 
 import pytest
 
 from tests.fakes.mortal import Process
 from tests.flows import killing_promotion, killing_rollback
+from tests.flows.kill_point import KillPoint, S
 
-P = TypeVar("P", killing_promotion.KillPoint, killing_rollback.KillPoint)
 PORTS = {"forge", "registry", "cluster", "history", "metrics"}
 
 
-def by_call(points: Iterable[P]) -> dict[str, list[P]]:
+def by_call(points: Iterable[KillPoint[S]]) -> dict[str, list[KillPoint[S]]]:
     """The points of each kind of call, so that one test holds all of a kind."""
     found = defaultdict(list)
     for point in points:
