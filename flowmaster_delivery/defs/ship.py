@@ -78,6 +78,7 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
 
 
 def _is_first(request: RunRequest, orders: Iterable[RunOrder]) -> bool:
+    """Whether nothing can have come to an end yet: then the history is not asked, tick for tick."""
     return any(request.run_key == order.occasion for order in orders)
 
 

@@ -172,15 +172,7 @@ def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str
 def _canary(entry: CanaryEntry) -> CanaryRule:
     limits = [Limit(Figure.ERROR_RATE, entry.error_rate, entry.window, False, entry.min_requests)]
     if entry.latency_over_baseline is not None:
-        limits.append(
-            Limit(
-                Figure.LATENCY_P95,
-                entry.latency_over_baseline,
-                entry.window,
-                times_baseline=True,
-                min_requests=entry.min_requests,
-            )
-        )
+        limits.append(_times_baseline(entry.latency_over_baseline, entry))
     return CanaryRule(
         steps=tuple(CanaryStep(step.pods, step.pause, step.weight) for step in entry.steps),
         limits=tuple(limits),
@@ -189,6 +181,16 @@ def _canary(entry: CanaryEntry) -> CanaryRule:
         patience=entry.patience,
         errors_in_a_row=entry.errors_in_a_row,
         deadline=entry.deadline,
+    )
+
+
+def _times_baseline(factor: float, entry: CanaryEntry | LatencyEntry) -> Limit:
+    return Limit(
+        Figure.LATENCY_P95,
+        factor,
+        entry.window,
+        times_baseline=True,
+        min_requests=entry.min_requests,
     )
 
 
@@ -205,13 +207,7 @@ def _rollback(entry: RollbackEntry) -> RollbackRule:
             TriggerRule(
                 Trigger.LATENCY,
                 latency.action,
-                Limit(
-                    Figure.LATENCY_P95,
-                    latency.over_baseline,
-                    latency.window,
-                    times_baseline=True,
-                    min_requests=latency.min_requests,
-                ),
+                _times_baseline(latency.over_baseline, latency),
             ),
             TriggerRule(Trigger.CANARY, Action.AUTOMATIC),
             TriggerRule(Trigger.ROLLOUT, entry.rollout.action),

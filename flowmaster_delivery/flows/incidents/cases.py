@@ -10,6 +10,7 @@ from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.incidents.opening import (
     PLATFORM,
     REMEMBERED,
+    begun,
     free_hold_id,
     open_case,
     past_of,
@@ -19,13 +20,13 @@ from flowmaster_delivery.flows.incidents.opening import (
 )
 from flowmaster_delivery.flows.incidents.taking_back import place_hold, take_back
 from flowmaster_delivery.flows.work import Work
-from flowmaster_delivery.model.catalog import Environment, Kind, Service
+from flowmaster_delivery.model.catalog import Environment, Kind
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, last_success
 from flowmaster_delivery.model.verification import Validation, Verification
-from flowmaster_delivery.policy.rollback import Case, incident_id
+from flowmaster_delivery.policy.rollback import Case
 from flowmaster_delivery.policy.waves import waves
 
 
@@ -50,7 +51,7 @@ def after_deployment(record: DeploymentRecord, work: Work) -> tuple[Incident, ..
                 return (first,) if first else ()
             return (first, *_release_back(first, record, environment, work))
         case Outcome.FAILURE:
-            return (_failed_canary(record, service, environment, work),)
+            return (_failed_canary(record, environment, work),)
         case _:
             return ()
 
@@ -170,26 +171,18 @@ def _brought_by(
     return last if went and last.changed else None
 
 
-def _failed_canary(
-    record: DeploymentRecord, service: Service, environment: Environment, work: Work
-) -> Incident:
+def _failed_canary(record: DeploymentRecord, environment: Environment, work: Work) -> Incident:
     """The service itself was never touched: what is left to do is the hold, and telling people."""
     what, now = record.version or record.commit[:8], work.now()
     words = f"{what}: {record.message}"
     case = Case(record.service, record.environment, Trigger.CANARY, words, now, record.digest)
-    identity = incident_id(record.service, record.environment, record.digest, None)
     past = past_of(case, work.history)
     runs = last_success(past.records)
-    incident = Incident(
-        id=identity,
-        environment=environment.name,
-        services=(service.name,),
-        trigger=Trigger.CANARY,
+    new = begun(case, record.digest, None, now)
+    incident = replace(
+        new,
         action=Action.AUTOMATIC,
         state=IncidentState.ROLLED_BACK,
-        opened_at=now,
-        updated_at=now,
-        reason=words,
         why="the canary was taken away; the service itself was not touched",
         from_digest=record.digest,
         from_version=record.version,
@@ -198,7 +191,7 @@ def _failed_canary(
         to_version=runs.version if runs and runs.digest == record.previous_digest else None,
         judgements=record.judgements,
         evidence={f"{p.pod}: {p.reason}": p.message for p in record.problems},
-        hold_id=free_hold_id(identity, past),
+        hold_id=free_hold_id(new.id, past),
         run_id=record.run_id,
     )
     incident = replace(incident, told=alarms.whom(incident, work.catalog))
