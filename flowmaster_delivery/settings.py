@@ -66,9 +66,13 @@ class Settings:
     secrets_dir: Path | None
     """Folder of what smoke tests log in with: `NAME`, or `ENVIRONMENT/NAME` where they differ."""
     dagster_url: str
-    """The webserver, for launching runs and for links."""
+    """The webserver as this process reaches it, for launching and reading runs."""
+    ui_url: str
+    """The webserver as people reach it, for links; `dagster_url` where nothing else is said."""
     server_url: str
     """The platform's own server (webhooks, API), where the CLI finds it."""
+    watch_apart: bool
+    """Whether health is watched by processes of their own (`flowmaster watch`), not by a sensor."""
     sandbox: bool
     """True only when a sandbox is at the other end: allows the `local` identity."""
     identity_header: str | None
@@ -79,6 +83,7 @@ class Settings:
         """Read the process environment, or the mapping given."""
         env = os.environ if environ is None else environ
         home = env.get("DAGSTER_HOME") or str(Path.cwd() / ".flowmaster")
+        dagster = env.get(f"{PREFIX}DAGSTER_URL", DEFAULT_DAGSTER_URL)
         return cls(
             home=Path(home),
             catalog=_path(env, "CATALOG"),
@@ -93,8 +98,10 @@ class Settings:
             slack_webhook=_secret(env, "slack_webhook"),
             metrics_token=_secret(env, "metrics_token"),
             secrets_dir=_path(env, "SECRETS_DIR"),
-            dagster_url=env.get(f"{PREFIX}DAGSTER_URL", DEFAULT_DAGSTER_URL),
+            dagster_url=dagster,
+            ui_url=env.get(f"{PREFIX}UI_URL") or dagster,
             server_url=env.get(f"{PREFIX}URL", DEFAULT_SERVER_URL),
+            watch_apart=env.get(f"{PREFIX}WATCH_APART") == "1",
             sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
             identity_header=env.get(f"{PREFIX}IDENTITY_HEADER"),
         )
@@ -147,7 +154,9 @@ def variables_of(settings: Settings) -> dict[str, str]:
     texts = {
         "REGISTRY_USER": settings.registry_user,
         "DAGSTER_URL": settings.dagster_url,
+        "UI_URL": settings.ui_url if settings.ui_url != settings.dagster_url else None,
         "URL": settings.server_url,
+        "WATCH_APART": "1" if settings.watch_apart else None,
         "SANDBOX": "1" if settings.sandbox else None,
         "IDENTITY_HEADER": settings.identity_header,
     }

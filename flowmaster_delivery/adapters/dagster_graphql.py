@@ -39,7 +39,10 @@ FAILED = ("FAILURE", "CANCELED")
 
 
 class GraphqlLauncher:
-    """`ports.Launcher` on a webserver at `url`. One instance serves all threads of a process."""
+    """`ports.Launcher` on a webserver at `url`; links lead to `ui_url`, where people reach it.
+
+    One instance serves all threads of a process.
+    """
 
     def __init__(
         self,
@@ -47,9 +50,11 @@ class GraphqlLauncher:
         seal_key: Callable[[], str],
         clock: Callable[[], datetime],
         *,
+        ui_url: str | None = None,
         client: httpx.Client | None = None,
     ) -> None:
         self._url = url.rstrip("/")
+        self._ui_url = (ui_url or url).rstrip("/")
         self._seal_key = seal_key
         self._clock = clock
         self._client = client or httpx.Client(timeout=httpx.Timeout(20, connect=5))
@@ -143,7 +148,7 @@ class GraphqlLauncher:
             id=run["runId"],
             state=run["status"],
             tags={tag["key"]: tag["value"] for tag in run["tags"]},
-            url=f"{self._url}/runs/{run['runId']}",
+            url=f"{self._ui_url}/runs/{run['runId']}",
             reasons=reasons,
             steps={
                 step["stepKey"].replace("__", "/"): step["status"] or ""

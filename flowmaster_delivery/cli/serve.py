@@ -36,7 +36,9 @@ def serve(session: Session, host: str, port: int) -> None:
     catalog = open_catalog(settings)
     with open_instance() as instance:
         ports = open_ports(settings, catalog, instance)
-        launcher = GraphqlLauncher(settings.dagster_url, settings.seal_key.read, clock)
+        launcher = GraphqlLauncher(
+            settings.dagster_url, settings.seal_key.read, clock, ui_url=settings.ui_url
+        )
         uvicorn.run(
             app(settings, catalog, ports, launcher, clock),
             host=host,

@@ -180,6 +180,12 @@ def test_a_finished_run_tells_its_steps_and_its_reasons(
     assert asked(dagster)[-1]["after"] == "7"
 
 
+def test_links_lead_to_where_people_reach_the_webserver(dagster: FarEnd) -> None:
+    answers(dagster, {"runOrError": {"__typename": "Run", **a_run()}})
+    launcher = GraphqlLauncher(dagster.url, lambda: KEY, lambda: NOW, ui_url="https://ui.example/")
+    assert launcher.run("r1").url == "https://ui.example/runs/r1"
+
+
 def test_a_run_that_is_not_there_is_named(dagster: FarEnd, launcher: GraphqlLauncher) -> None:
     answers(dagster, {"runOrError": {"__typename": "RunNotFoundError", "message": ""}})
     with pytest.raises(NotFound, match="no run r9"):
