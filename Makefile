@@ -1,12 +1,13 @@
 # `make demo` and `make test` are all that a newcomer needs; each makes .venv itself when it is missing.
 # PYTHON=… picks an interpreter (3.11 to 3.13); otherwise the first that fits is taken.
-.PHONY: demo test check bench format lock clean
+.PHONY: demo test check bench format lock image clean
 
 export DAGSTER_DISABLE_TELEMETRY = 1
 # A platform is ten Python processes: without bytecode each compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell sh scripts/find-python)
 BIN = .venv/bin
+IMAGE ?= flowmaster-delivery:dev
 
 demo: .venv/.installed
 	$(BIN)/flowmaster demo $(DEMO)
@@ -29,6 +30,10 @@ format: .venv/.installed
 
 lock: .venv/.installed
 	sh scripts/lock
+
+# BASE=… where the pinned base cannot be pulled; BUILD='--network host …' is handed to docker build.
+image:
+	sh scripts/image $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD)
 
 .venv/.installed: requirements.lock pyproject.toml scripts/install
 	sh scripts/install "$(PYTHON)"

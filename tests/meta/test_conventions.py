@@ -60,12 +60,42 @@ def test_every_setting_is_in_the_readme() -> None:
     assert missing == []
 
 
-def test_the_lock_names_no_index_and_hashes_everything() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "://" not in lock
-    packages = re.findall(r"^[a-z0-9][^ ]*==[^ ]+.*$", lock, flags=re.MULTILINE)
-    assert len(packages) > 100
-    assert [p for p in packages if not p.endswith("\\")] == []
+LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
+WHOLE = "requirements.lock"
+
+
+def packages(lock: str) -> dict[str, set[str]]:
+    """What a lock pins, `name==version`, each with its hashes."""
+    pinned: dict[str, set[str]] = {}
+    for line in (ROOT / lock).read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"[a-z0-9][^ ]*==[^ ]+", line):
+            hashes = pinned.setdefault(found[0], set())
+        elif line.strip():
+            hashes.add(line.strip(" \\"))
+    return pinned
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_index_and_hashes_everything(lock: str) -> None:
+    assert "://" not in (ROOT / lock).read_text(encoding="utf-8")
+    assert packages(lock)
+    assert [name for name, hashes in packages(lock).items() if not hashes] == []
+
+
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != WHOLE])
+def test_a_smaller_lock_is_a_part_of_the_whole(lock: str) -> None:
+    whole = packages(WHOLE)
+    assert len(whole) > 100
+    assert {n: h for n, h in packages(lock).items() if whole.get(n) != h} == {}
+
+
+def test_the_image_gets_no_tool_of_the_project() -> None:
+    names = {pin.split("==")[0] for pin in packages("requirements-image.lock")}
+    assert (
+        names & {"pytest", "mypy", "ruff", "hypothesis", "import-linter", "hatchling", "uv"}
+        == set()
+    )
+    assert {"dagster", "dagster-postgres", "kubernetes"} <= names
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
