@@ -1,0 +1,82 @@
+{{/*
+A Deployment up to its pod's containers, which the caller's file adds, indented by six.
+Takes a dict: root, component, replicas, strategy, account (a ServiceAccount's suffix; none: no rights and no token),
+name (suffix where one part has several, as the watch has).
+*/}}
+{{- define "flowmaster.deployment" -}}
+{{- $name := printf "%s-%s" (include "flowmaster.fullname" .root) (.name | default .component) -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ $name }}
+  labels: {{ include "flowmaster.labels" . | nindent 4 }}
+spec:
+  replicas: {{ .replicas | default 1 }}
+  strategy: {type: {{ .strategy | default "RollingUpdate" }}}
+  selector:
+    matchLabels: {{ include "flowmaster.selector" . | nindent 6 }}
+      {{- with .environment }}
+      flowmaster.ai/environment: {{ . }}
+      {{- end }}
+  template:
+    metadata:
+      labels: {{ include "flowmaster.labels" . | nindent 8 }}
+        {{- with .environment }}
+        flowmaster.ai/environment: {{ . }}
+        {{- end }}
+      annotations: {{ include "flowmaster.podAnnotations" .root | nindent 8 }}
+    spec:
+      serviceAccountName: {{ include "flowmaster.fullname" .root }}-{{ .account | default "none" }}
+      automountServiceAccountToken: {{ not (empty .account) }}
+      securityContext: {{ include "flowmaster.podSecurity" .root | nindent 8 }}
+      {{- with include "flowmaster.scheduling" .root }}
+      {{- . | nindent 6 }}
+      {{- end }}
+{{- end -}}
+
+{{/* What every container of ours begins with. Takes a dict: root, component. */}}
+{{- define "flowmaster.container" -}}
+image: {{ include "flowmaster.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+securityContext: {{ include "flowmaster.containerSecurity" .root | nindent 2 }}
+{{- end -}}
+
+{{/* A Service in front of one port. Takes a dict: root, component, port, target. */}}
+{{- define "flowmaster.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "flowmaster.fullname" .root }}-{{ .component }}
+  labels: {{ include "flowmaster.labels" . | nindent 4 }}
+spec:
+  selector: {{ include "flowmaster.selector" . | nindent 4 }}
+  ports:
+    - {name: {{ .portName | default "http" }}, port: {{ .port }}, targetPort: {{ .target }}}
+{{- end -}}
+
+{{/* A webserver of Dagster's on the pod's loopback: kubelet cannot reach it, so the probe runs inside. */}}
+{{- define "flowmaster.dagsterWebserver" -}}
+- name: dagster
+  {{- include "flowmaster.container" . | nindent 2 }}
+  command: [dagster-webserver, --host, {{ .host | default "127.0.0.1" | quote }}, --port, "3000", --workspace, /opt/dagster/home/workspace.yaml]
+  {{- with .args }}
+  args: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  env: {{ include "flowmaster.variables" . | nindent 4 }}
+    {{- with .env }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  readinessProbe:
+    exec: {command: [flowmaster, alive, webserver, --ready]}
+    periodSeconds: 10
+    timeoutSeconds: 10
+  livenessProbe:
+    exec: {command: [flowmaster, alive, webserver]}
+    initialDelaySeconds: 30
+    periodSeconds: 30
+    timeoutSeconds: 10
+    failureThreshold: 4
+  resources: {{ toYaml .root.Values.webserver.resources | nindent 4 }}
+  volumeMounts: {{ include "flowmaster.mounts" . | nindent 4 }}
+    - {name: instance, mountPath: /opt/dagster/home/workspace.yaml, subPath: workspace.yaml, readOnly: true}
+{{- end -}}
