@@ -89,6 +89,9 @@ class Service:
     migrations: tuple[str, ...] = ()
     """Services of kind `job` whose schemas it works on."""
     smoke: tuple[SmokeTest, ...] = ()
+    applies: tuple[str, ...] = ()
+    """Of kind `manifests`: the resources that may be among them (`configmaps`), which makes the
+    platform's rights. Others are denied by the cluster."""
     safeguards: Mapping[str, Safeguards] = field(default_factory=dict)
     """Environment to the safeguards of this service there, where they are not the environment's."""
 

@@ -83,6 +83,11 @@ class Lease:
     token: int
 
 
+def lease_name(service: str) -> str:
+    """What the lease of a service is called on its cluster."""
+    return f"flowmaster-{service}"
+
+
 class Phase(StrEnum):
     WAITING = "waiting"
     ENDING = "ending"

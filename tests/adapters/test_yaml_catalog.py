@@ -378,6 +378,34 @@ def test_a_fault_of_an_overlay_is_reported_at_the_overlays_line(file: Path, tmp_
             "upstream: dev\n    validation: [smell]\n",
             "11: environments.production.validation.0: 'smell' is not known; did you mean 'smoke'?",
         ),
+        (
+            "path: services/auth",
+            "path: services/auth\n    applies: [configmaps]",
+            (
+                "22: services.auth.applies: is for kind 'manifests', and this is of kind "
+                "'deployment'"
+            ),
+        ),
+        (
+            "path: services/auth",
+            "path: services/auth\n    kind: manifests\n    applies: [configmaps, secrets]",
+            (
+                "23: services.auth.applies.1: 'secrets' would let the platform read secrets or "
+                "give itself rights; leave it to people or another controller"
+            ),
+        ),
+        (
+            "path: services/auth",
+            (
+                "path: services/auth\n    kind: manifests\n"
+                "    applies: [roles.rbac.authorization.k8s.io]"
+            ),
+            (
+                "23: services.auth.applies.0: 'roles.rbac.authorization.k8s.io' would let "
+                "the platform read secrets or give itself rights; leave it to people or another "
+                "controller"
+            ),
+        ),
     ],
 )
 def test_a_fault_is_named_at_its_line(file: Path, old: str, new: str, fault: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from flowmaster_delivery.adapters.kubernetes.api import AlreadyThere, Api, Object, Outdated
 from flowmaster_delivery.model.errors import NotFound, Refused, Superseded, Unreachable
+from flowmaster_delivery.model.rollout import lease_name
 from flowmaster_delivery.ports import Lease
 
 TOKEN = "flowmaster.ai/fencing-token"  # noqa: S105  # an annotation's name
@@ -35,7 +36,7 @@ class Leases:
             current = self._read_own(lease)
             current["spec"].update(self._times(ttl))
             with suppress(Outdated):
-                self._api.once("PUT", f"{self._path}/{_name(lease.service)}", body=current)
+                self._api.once("PUT", f"{self._path}/{lease_name(lease.service)}", body=current)
                 return
         raise Unreachable(f"the lease of {lease.service} changes all the time; try again")
 
@@ -44,13 +45,13 @@ class Leases:
         try:
             current = self._read_own(lease)
             current["spec"].update(holderIdentity="", leaseDurationSeconds=1)
-            self._api.once("PUT", f"{self._path}/{_name(lease.service)}", body=current)
+            self._api.once("PUT", f"{self._path}/{lease_name(lease.service)}", body=current)
         except Superseded:
             return
 
     def _try_to_acquire(self, service: str, holder: str, preempt: bool, ttl: float) -> Lease:
         try:
-            current = self._api.get(f"{self._path}/{_name(service)}")
+            current = self._api.get(f"{self._path}/{lease_name(service)}")
         except NotFound:
             return self._create(service, holder, ttl)
         spec = current.setdefault("spec", {})
@@ -65,7 +66,7 @@ class Leases:
         annotations[TOKEN] = str(token)
         spec.update(self._times(ttl), holderIdentity=holder, acquireTime=self._stamp())
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-        self._api.once("PUT", f"{self._path}/{_name(service)}", body=current)
+        self._api.once("PUT", f"{self._path}/{lease_name(service)}", body=current)
         return Lease(service, holder, token)
 
     def _create(self, service: str, holder: str, ttl: float) -> Lease:
@@ -77,7 +78,7 @@ class Leases:
             body={
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
-                "metadata": {"name": _name(service), "annotations": {TOKEN: str(token)}},
+                "metadata": {"name": lease_name(service), "annotations": {TOKEN: str(token)}},
                 "spec": {
                     "holderIdentity": holder,
                     "acquireTime": self._stamp(),
@@ -90,7 +91,7 @@ class Leases:
 
     def _read_own(self, lease: Lease) -> Object:
         try:
-            current = self._api.get(f"{self._path}/{_name(lease.service)}")
+            current = self._api.get(f"{self._path}/{lease_name(lease.service)}")
         except NotFound as error:
             raise Superseded(f"the lease of {lease.service} was deleted; stopped") from error
         token = _token(current["metadata"].get("annotations") or {})
@@ -115,10 +116,6 @@ class Leases:
 
 
 _LONG_AGO = "1970-01-01T00:00:00Z"
-
-
-def _name(service: str) -> str:
-    return f"flowmaster-{service}"
 
 
 def _token(annotations: Object) -> int:

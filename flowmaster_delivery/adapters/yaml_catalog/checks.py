@@ -22,11 +22,13 @@ from flowmaster_delivery.adapters.yaml_catalog.schema import (
     RepositoryEntry,
     ServiceEntry,
 )
-from flowmaster_delivery.model.catalog import GateName
+from flowmaster_delivery.model.catalog import GateName, Kind
 from flowmaster_delivery.model.errors import nearest
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 NAME_RULE = "up to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
+RBAC = "rbac.authorization.k8s.io"
+NEVER_APPLIED = frozenset({"secrets", "serviceaccounts"})
 RESERVED = frozenset({"release", "holds", "incidents"})
 """First parts of asset keys that are no services."""
 
@@ -66,6 +68,7 @@ def _services(entries: Entries) -> Iterator[Fault]:
                 hint = nearest(other, known)
                 yield (*way, "depends_on", index), f"there is no service {other!r}; {hint}"
         yield from _paths(way, entry)
+        yield from _applied(way, entry)
         yield from of_service(way, entry, entries)
         images[name] = image_of(name, entry, entries.repositories)
         workloads[name] = f"{entry.kind.value} {entry.workload or name}"
@@ -90,6 +93,20 @@ def _paths(way: Way, entry: ServiceEntry) -> Iterator[Fault]:
         if path in seen:
             yield (*way, "shared_paths", index), f"{path!r} is named twice"
         seen.add(path)
+
+
+def _applied(way: Way, entry: ServiceEntry) -> Iterator[Fault]:
+    """What is named here becomes a right of the platform's."""
+    if entry.applies and entry.kind is not Kind.MANIFESTS:
+        yield (
+            (*way, "applies"),
+            f"is for kind 'manifests', and this is of kind {entry.kind.value!r}",
+        )
+    for index, name in enumerate(entry.applies):
+        plural, _, group = name.partition(".")
+        if (not group and plural in NEVER_APPLIED) or group == RBAC:
+            words = f"{name!r} would let the platform read secrets or give itself rights"
+            yield (*way, "applies", index), f"{words}; leave it to people or another controller"
 
 
 def _environments(entries: Entries) -> Iterator[Fault]:

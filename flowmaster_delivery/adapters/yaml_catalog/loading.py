@@ -178,6 +178,7 @@ def _service(name: str, entry: ServiceEntry, whole: CatalogFile) -> Service:
         description=entry.description,
         migrations=entry.migrations,
         smoke=tuple(smoke_test(one) for one in entry.smoke),
+        applies=entry.applies,
         safeguards={
             environment: safeguards_over(whole.environments[environment], own)
             for environment, own in entry.safeguards.items()

@@ -18,6 +18,7 @@ from flowmaster_delivery.adapters.yaml_catalog.values import (
     MetricName,
     ProjectPath,
     RepositoryPath,
+    ResourceName,
 )
 from flowmaster_delivery.model.catalog import Criticality, GateName, Kind
 
@@ -68,6 +69,11 @@ class ServiceEntry(Entry):
     )
     smoke: tuple[SmokeEntry, ...] = Field(
         default=(), description="Ways through the service that must work after a rollout."
+    )
+    applies: tuple[ResourceName, ...] = Field(
+        default=(),
+        description="Of kind 'manifests': what may be among them, as `kubectl api-resources` names "
+        "it: configmaps, prometheusrules.monitoring.coreos.com.",
     )
     safeguards: dict[str, SafeguardsEntry] = Field(
         default={},

@@ -84,6 +84,10 @@ Label = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
 ]
 """A name as Kubernetes takes it."""
+ResourceName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$", max_length=253)
+]
+"""A resource of a cluster: its plural, with its API group behind a dot where it has one."""
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 """A metric or label as Prometheus takes it."""
 
