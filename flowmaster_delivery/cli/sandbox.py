@@ -39,6 +39,17 @@ if TYPE_CHECKING:
     help="What to seed from.  [default: the catalog shipped with the package]",
 )
 @click.option("--webhook-url", help="Where the seeded projects' webhooks send to.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Another address of this machine, for clients in containers. Whoever reaches it gets in.",
+)
+@click.option(
+    "--program",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A static Linux program that the images of the sandbox's CI start, on a real cluster.",
+)
 @click.pass_context
 def sandbox(
     ctx: click.Context,
@@ -48,8 +59,10 @@ def sandbox(
     empty: bool,
     catalog_path: Path | None,
     webhook_url: str | None,
+    host: str,
+    program: Path | None,
 ) -> None:
-    """Run GitLab, Kubernetes, a registry, Prometheus and inboxes on loopback, until Ctrl-C.
+    """Run GitLab, Kubernetes, a registry, Prometheus and inboxes on this machine, until Ctrl-C.
 
     Addresses, tokens and a kubeconfig are printed, and written to DATA/sandbox.json once all of it
     answers. Nothing leaves this machine. With a command: give an order to the one that runs.
@@ -64,6 +77,8 @@ def sandbox(
         catalog=None if empty else _catalog(catalog_path),
         tier="premium" if tier == "premium" else "free",
         webhook_url=webhook_url or WEBHOOK_URL,
+        host=host,
+        program=program,
     )
     try:
         asyncio.run(serve(options, lambda addresses: _show(addresses, options.data)))

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 from starlette.types import ASGIApp
@@ -20,7 +21,6 @@ from flowmaster_delivery.sandbox.control import Control
 from flowmaster_delivery.sandbox.faults import Faults
 from flowmaster_delivery.sandbox.folder import write_private
 from flowmaster_delivery.sandbox.gitlab import GitLabSandbox
-from flowmaster_delivery.sandbox.hosting import LOOPBACK
 from flowmaster_delivery.sandbox.inbox import Inbox
 from flowmaster_delivery.sandbox.kubernetes import Certificates, KubernetesSandbox
 from flowmaster_delivery.sandbox.loads import Loads
@@ -43,6 +43,8 @@ class Assembly:
     tier: Tier
     hooks: Hooks
     catalog: Catalog | None
+    program: bytes | None = None
+    """What the images that CI builds contain and start; nothing that runs where None."""
     behaviours: Behaviours = field(default_factory=Behaviours)
     faults: Faults = field(default_factory=Faults)
     inbox: Inbox = field(default_factory=Inbox)
@@ -57,14 +59,16 @@ class Assembly:
 
     def __post_init__(self) -> None:
         host = self.urls["registry"].partition("://")[2]
-        self.registry = RegistrySandbox(host=host, accounts=self._is_account)
+        self.registry = RegistrySandbox(host=host, accounts=self._is_account, program=self.program)
         self.gitlab = GitLabSandbox(
             data=self.folder, images=self.registry, tier=self.tier, url=self.urls["gitlab"]
         )
         self.kubernetes = KubernetesSandbox(
             images=self.registry, behaviours=self.behaviours, answer=self._pod_answers
         )
-        self.certificates = Certificates.issue(self.folder / "tls")
+        self.certificates = Certificates.issue(
+            self.folder / "tls", host=urlsplit(self.urls["kubernetes"]).hostname or ""
+        )
         self.seeded = seed(
             Servers(self.gitlab, self.registry, self.kubernetes), self.catalog, self.hooks
         )
@@ -165,9 +169,9 @@ class Assembly:
         return self.services.answer(namespace, workload, pod, path)
 
 
-def urls_of(ports: Mapping[str, int]) -> dict[str, str]:
+def urls_of(ports: Mapping[str, int], host: str) -> dict[str, str]:
     """Kubernetes alone speaks TLS: kubectl sends its token over nothing else."""
     return {
-        name: f"{'https' if name == 'kubernetes' else 'http'}://{LOOPBACK}:{port}"
+        name: f"{'https' if name == 'kubernetes' else 'http'}://{host}:{port}"
         for name, port in ports.items()
     }

@@ -1,4 +1,4 @@
-"""Serving an ASGI app on a loopback port, from within an event loop that runs already."""
+"""Serving an ASGI app on a port of this machine, from within an event loop that runs already."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ ABORT = "flowmaster.abort"
 """Key of the ASGI scope under which a connection's own `abort` stands."""
 
 
-def bind(port: int = 0) -> socket.socket:
+def bind(port: int = 0, host: str = LOOPBACK) -> socket.socket:
     """A listening address of our own; port 0 takes a free one. OSError where it is taken."""
     # With the protocol named: asyncio sets TCP_NODELAY on no other socket, and without it each
     # answer in two parts (headers, body) waits 40 ms for a delayed acknowledgement.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((LOOPBACK, port))
+        bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"port {port} on {LOOPBACK}: {error.strerror}") from error
+        raise OSError(error.errno, f"port {port} on {host}: {error.strerror}") from error
     return bound
 
 

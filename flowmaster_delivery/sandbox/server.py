@@ -1,4 +1,4 @@
-"""The sandbox as one process: all servers on loopback, in one event loop."""
+"""The sandbox as one process: all servers on one address, in one event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowmaster_delivery.sandbox.addresses import Addresses
 from flowmaster_delivery.sandbox.assembly import Assembly, Tier, urls_of
 from flowmaster_delivery.sandbox.faults import FaultyApp
 from flowmaster_delivery.sandbox.folder import claimed, write_addresses
-from flowmaster_delivery.sandbox.hosting import Server, bind
+from flowmaster_delivery.sandbox.hosting import LOOPBACK, Server, bind
 from flowmaster_delivery.sandbox.seed import Hooks
 
 SERVERS = ("gitlab", "kubernetes", "registry", "prometheus", "services", "inbox", "control")
@@ -31,13 +31,17 @@ START_LIMIT = 60.0
 class Options:
     """`catalog` is what the sandbox is seeded from; None leaves it empty but for the administrator.
 
-    `ports` fixes the port of a server by its name in SERVERS; the others take free ones.
+    `ports` fixes the port of a server by its name in SERVERS; the others take free ones. `host` is
+    another address of this machine than loopback, for clients in containers. `program` is a static
+    Linux program that the images of the sandbox's CI start, for clusters that really run them.
     """
 
     data: Path
     catalog: Catalog | None = None
     tier: Tier = "free"
     webhook_url: str = WEBHOOK_URL
+    host: str = LOOPBACK
+    program: Path | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -49,10 +53,12 @@ async def running(options: Options) -> AsyncIterator[Addresses]:
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(claimed(options.data))
-        sockets = {name: _bound(stack, options.ports.get(name, 0)) for name in SERVERS}
+        sockets = {name: _bound(stack, options, name) for name in SERVERS}
         ports = {name: int(bound.getsockname()[1]) for name, bound in sockets.items()}
         hooks = Hooks.of(options.webhook_url)
-        assembly = Assembly(folder, urls_of(ports), options.tier, hooks, options.catalog)
+        urls, program = urls_of(ports, options.host), options.program
+        content = program.read_bytes() if program else None
+        assembly = Assembly(folder, urls, options.tier, hooks, options.catalog, content)
         servers = [_server(assembly, name, bound) for name, bound in sockets.items()]
         await stack.enter_async_context(_serving(servers))
         await stack.enter_async_context(_working(assembly))
@@ -128,8 +134,8 @@ class _Host:
             await self._ended.wait()
 
 
-def _bound(stack: AsyncExitStack, port: int) -> socket:
-    return stack.enter_context(closing(bind(port)))
+def _bound(stack: AsyncExitStack, options: Options, name: str) -> socket:
+    return stack.enter_context(closing(bind(options.ports.get(name, 0), options.host)))
 
 
 def _server(assembly: Assembly, name: str, bound: socket) -> Server:

@@ -338,6 +338,25 @@ def test_a_port_that_is_taken_ends_the_start_with_words(tmp_path: Path) -> None:
         pass
 
 
+def test_it_can_listen_on_another_address_of_this_machine(tmp_path: Path) -> None:
+    with in_thread(Options(tmp_path / "data", host="127.0.0.2")) as told:
+        assert told.gitlab_url.startswith("http://127.0.0.2:")
+        headers = {"PRIVATE-TOKEN": told.gitlab_token}
+        assert httpx.get(f"{told.gitlab_url}/api/v4/user", headers=headers).status_code == 200
+        assert cluster(told, "/version").status_code == 200
+        elsewhere = told.gitlab_url.replace("127.0.0.2", "127.0.0.1")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(elsewhere)
+
+
+def test_an_address_of_another_machine_ends_the_start_with_words(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"on 192\.0\.2\.1"),
+        in_thread(Options(tmp_path / "data", host="192.0.2.1")),
+    ):
+        pass
+
+
 def test_two_sandboxes_run_side_by_side(tmp_path: Path) -> None:
     with in_thread(Options(tmp_path / "a")) as one, in_thread(Options(tmp_path / "b")) as other:
         assert one.gitlab_url != other.gitlab_url

@@ -29,13 +29,15 @@ class Certificates:
     key: Path
 
     @classmethod
-    def issue(cls, folder: Path, now: datetime | None = None) -> Certificates:
-        """Make new ones for 127.0.0.1 and localhost; the authority's key is not kept."""
+    def issue(
+        cls, folder: Path, now: datetime | None = None, host: str = "127.0.0.1"
+    ) -> Certificates:
+        """Make new ones for the address and for localhost; the authority's key is not kept."""
         now = now or wall_clock()
         folder.mkdir(parents=True, exist_ok=True)
         authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         authority = _authority(authority_key, now)
-        server = _server(server_key, authority_key, now)
+        server = _server(server_key, authority_key, now, host)
         made = cls(folder / "ca.crt", folder / "server.crt", folder / "server.key")
         made.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         made.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
@@ -95,9 +97,10 @@ def _server(
     key: ec.EllipticCurvePrivateKey,
     authority_key: ec.EllipticCurvePrivateKey,
     now: datetime,
+    host: str,
 ) -> x509.Certificate:
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    names = x509.SubjectAlternativeName([loopback, x509.DNSName("localhost")])
+    address = x509.IPAddress(ipaddress.ip_address(host))
+    names = x509.SubjectAlternativeName([address, x509.DNSName("localhost")])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     return (
         _builder("sandbox-kubernetes", "sandbox-ca", now)

@@ -14,6 +14,7 @@ from datetime import datetime
 from flowmaster_delivery.sandbox.registry.store import DOCKER_MANIFEST, Store, digest_of
 
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+PROGRAM = "/app/serve"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
@@ -43,12 +44,15 @@ def build(
     tags: Sequence[str],
     labels: Mapping[str, str],
     created: datetime,
+    program: bytes | None = None,
 ) -> str:
     """Push a new image of one tiny layer, as `docker push` would; return its digest.
 
-    Two builds of the same source differ, as those of Docker do.
+    Two builds of the same source differ, as those of Docker do. With a static `program` it can be
+    started; without one it is only looked at.
     """
-    tar = _layer(repository, labels)
+    about = {"image": repository, "build": secrets.token_hex(8), **labels}
+    tar = _layer(json.dumps(about, indent=2).encode(), program)
     layer = gzip.compress(tar, mtime=0)
     config = json.dumps(_config(labels, digest_of(tar), created)).encode()
     manifest = json.dumps(_manifest(config, layer), indent=3).encode()
@@ -59,15 +63,19 @@ def build(
     return digest_of(manifest)
 
 
-def _layer(repository: str, labels: Mapping[str, str]) -> bytes:
-    about = {"image": repository, "build": secrets.token_hex(8), **labels}
-    content = json.dumps(about, indent=2).encode()
+def _layer(about: bytes, program: bytes | None) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo("etc/build.json")
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
+        _add(archive, "etc/build.json", about, 0o644)
+        if program is not None:
+            _add(archive, PROGRAM.lstrip("/"), program, 0o755)
     return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    archive.addfile(entry, io.BytesIO(content))
 
 
 def _config(labels: Mapping[str, str], diff_id: str, created: datetime) -> dict[str, object]:
@@ -76,7 +84,7 @@ def _config(labels: Mapping[str, str], diff_id: str, created: datetime) -> dict[
         "architecture": "amd64",
         "os": "linux",
         "created": stamp,
-        "config": {"Labels": dict(labels), "Cmd": ["/app/serve"]},
+        "config": {"Labels": dict(labels), "Cmd": [PROGRAM]},
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": stamp, "created_by": "flowmaster sandbox build"}],
     }

@@ -42,11 +42,15 @@ Door = Callable[[Request, str, str], Awaitable[Response]]
 class RegistrySandbox:
     """An OCI registry in memory. `host` is `address:port` as it stands in image references.
 
-    Accounts are asked on each login; None leaves the registry open to everybody.
+    Accounts are asked on each login; None leaves the registry open to everybody. `program` is what
+    the images that it makes contain and start.
     """
 
-    def __init__(self, *, host: str, accounts: Accounts | None) -> None:
+    def __init__(
+        self, *, host: str, accounts: Accounts | None, program: bytes | None = None
+    ) -> None:
         self.host = host
+        self._program = program
         self.store = Store()
         self._accounts = accounts
         self._tokens = Tokens()
@@ -80,7 +84,9 @@ class RegistrySandbox:
         """Make a small real image, tag it, and return its digest."""
         path = repository.removeprefix(f"{self.host}/")
         now = datetime.fromtimestamp(time.time(), UTC)
-        return images.build(self.store, path, tags=tags, labels=labels, created=now)
+        return images.build(
+            self.store, path, tags=tags, labels=labels, created=now, program=self._program
+        )
 
     def tag(self, repository: str, digest: str, tag: str) -> None:
         """Let a tag stand for a digest that is there; RegistryError where it is not."""

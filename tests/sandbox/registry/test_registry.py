@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import hashlib
+import io
 import json
 import re
+import tarfile
 from collections.abc import Callable
 from typing import Any
 
@@ -315,3 +319,22 @@ def test_a_token_ends() -> None:
     assert tokens.scopes(token) == (Scope("a", frozenset({"pull"})),)
     now[0] += LIFETIME + 1
     assert tokens.scopes(token) is None
+
+
+def test_an_image_contains_and_starts_the_program_that_it_is_made_of() -> None:
+    registry = RegistrySandbox(host="r:5000", accounts=None, program=b"a program")
+    digest = registry.push("group/api", tags=["1"], labels={"v": "1"})
+    manifest = json.loads(registry.store.manifest("group/api", digest).content)
+    config = json.loads(_blob(registry, manifest["config"]["digest"]))
+    layer = gzip.decompress(_blob(registry, manifest["layers"][0]["digest"]))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as files:
+        [command] = config["config"]["Cmd"]
+        entry = files.getmember(command.lstrip("/"))
+        content = files.extractfile(entry)
+        assert content is not None
+        assert (content.read(), entry.mode) == (b"a program", 0o755)
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
+
+
+def _blob(registry: RegistrySandbox, digest: str) -> bytes:
+    return registry.store.blob("group/api", digest)
