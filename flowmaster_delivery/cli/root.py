@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("up", "Run the whole platform on this machine."),
     "demo": ("demo", "Live through a release, from a push to production."),
     "serve": ("serve", "Run the platform's server: webhooks and API."),
+    "watch": ("watch", "Run the watch of environments by itself."),
     "sandbox": ("sandbox", "Run the sandbox alone: GitLab, Kubernetes, registry and more."),
 }
 """Command to its module, and what `--help` says of it without importing that."""

@@ -105,13 +105,15 @@ def wave_of(catalog: Catalog) -> WaveOf:
 
 def _sensors(platform: Platform) -> list[SensorDefinition]:
     interval = SANDBOX_INTERVAL if platform.settings.sandbox else INTERVAL
-    looks = min(e.health.look_every for e in platform.catalog.environments.values())
-    return [
+    sensors = [
         intake_sensor(platform, interval),
-        health_sensor(platform, max(SANDBOX_INTERVAL, int(looks.total_seconds()))),
         ship_sensor(platform, SANDBOX_INTERVAL),
         reporting_sensor(platform, interval),
     ]
+    if not platform.settings.watch_apart:
+        looks = min(e.health.look_every for e in platform.catalog.environments.values())
+        sensors.append(health_sensor(platform, max(SANDBOX_INTERVAL, int(looks.total_seconds()))))
+    return sensors
 
 
 def _records(catalog: Catalog) -> list[AssetSpec]:

@@ -54,6 +54,8 @@ class Round:
 
     observations: tuple[HealthObservation, ...]
     pods: Mapping[str, tuple[Pod, ...]]
+    blind: str = ""
+    """Why the cluster could not be read; then nothing is known of what runs there."""
 
 
 def look_all(
@@ -71,7 +73,8 @@ def look_all(
         cluster = ports.cluster(environment)
         workloads, pods = cluster.workloads(), cluster.all_pods()
     except DeliveryError as error:
-        return Round(tuple(look.without_cluster(service, error) for service in services), {})
+        unseen = tuple(look.without_cluster(service, error) for service in services)
+        return Round(unseen, {}, blind=_unseen(error))
 
     def one(service: Service) -> HealthObservation:
         name = service.workload_name

@@ -96,6 +96,12 @@ def test_the_sensors_are_there_and_run_by_themselves(definitions: Definitions) -
     assert all(sensor.default_status.value == "RUNNING" for sensor in sensors.values())
 
 
+def test_a_watch_that_runs_apart_leaves_its_sensor_out(catalog: Catalog) -> None:
+    made = build(Settings.from_environ({"FLOWMASTER_WATCH_APART": "1"}), catalog)
+    names = {sensor.name for sensor in made.get_repository_def().sensor_defs}
+    assert names == {"intake", "ship", "back_to_gitlab"}
+
+
 def test_the_servers_can_take_it_over_the_wire(definitions: Definitions) -> None:
     snap = RepositorySnap.from_def(definitions.get_repository_def())
     assert len(snap.asset_nodes) > 29 * 4

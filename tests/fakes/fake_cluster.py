@@ -243,7 +243,9 @@ class FakeCluster(FakeDeployments):
         return result
 
     def _own(self, lease: Lease) -> _Held:
-        held = self.leases[lease.service]
+        held = self.leases.get(lease.service)
+        if held is None:
+            raise Superseded(f"the lease of {lease.service} was deleted; stopped")
         if held.token != lease.token:
             raise Superseded(f"{held.holder} has taken over {lease.service}")
         return held

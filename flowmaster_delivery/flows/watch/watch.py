@@ -10,7 +10,7 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from flowmaster_delivery.flows.watch.residents import Residents
 from flowmaster_delivery.flows.work import Work, in_a_thread
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind
 from flowmaster_delivery.model.errors import DeliveryError
-from flowmaster_delivery.model.health import HealthObservation
+from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.incident import Incident, IncidentState
 from flowmaster_delivery.policy.health import FAILING, worth_recording
 from flowmaster_delivery.policy.rollback import Case
@@ -60,6 +60,16 @@ def in_threads() -> Spawn:
     return spawn
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the last look at an environment came to."""
+
+    trouble: str
+    """Why it could not be made or recorded; empty where it was made."""
+    states: Mapping[str, HealthState]
+    """Of each service, as last seen."""
+
+
 @dataclass(slots=True)
 class _Place:
     """What this process knows of one environment. A new process begins with what is on record."""
@@ -69,12 +79,16 @@ class _Place:
     seen: dict[str, HealthObservation] = field(default_factory=dict)
     recorded: dict[str, HealthObservation] = field(default_factory=dict)
     looked: datetime | None = None
+    trouble: str = ""
     tidied: datetime | None = None
     decided: dict[tuple[str, str, str | None], datetime] = field(default_factory=dict)
 
 
 class Watch:
-    """`spawn` runs a rollback beside the watch; `aside` tells people without waiting for them."""
+    """`spawn` runs a rollback beside the watch; `aside` tells people without waiting for them.
+
+    Of all environments, or of those that are named.
+    """
 
     def __init__(
         self,
@@ -84,12 +98,14 @@ class Watch:
         spawn: Spawn | None = None,
         aside: Callable[[Call], None] = in_a_thread,
         pace: Pace | None = None,
+        environments: Collection[str] | None = None,
     ) -> None:
         self._catalog, self._now, self._aside = catalog, now, aside
         self._spawn = spawn or in_threads()
         self._pace = pace or Pace(now)
         self._holder = f"watch-{uuid.uuid4().hex[:8]}"
-        self._places = {e.name: _Place(e) for e in catalog.environments.values()}
+        names = catalog.environments if environments is None else environments
+        self._places = {name: _Place(catalog.environment(name)) for name in names}
         self._busy: set[str] = set()
         self._said: deque[str] = deque(maxlen=100)
         self._guard = threading.Lock()
@@ -102,13 +118,22 @@ class Watch:
                 last, every = place.looked, place.environment.health.look_every
                 if last is not None and now - last < every:
                     continue
+                place.looked = now
                 try:
                     recorded += self._look_at(place, ports, now)
                 except DeliveryError as error:
+                    place.trouble = str(error)
                     name = place.environment.name
                     self._said.append(f"{name} could not be looked at: {error}")
             said = [self._said.popleft() for _ in range(len(self._said))]
         return recorded, said
+
+    def sight(self, environment: str) -> Sight:
+        """What is known of an environment after the last look at it."""
+        with self._guard:
+            place = self._places[environment]
+            states = {name: look.state for name, look in place.seen.items()}
+            return Sight(place.trouble, states)
 
     def _look_at(self, place: _Place, ports: Ports, now: datetime) -> int:
         environment = place.environment
@@ -116,8 +141,8 @@ class Watch:
             place.recorded = self._known(environment, ports.history)
         previous = place.seen or place.recorded
         found = look_all(environment, self._catalog, ports, previous=previous, now=self._now)
-        place.looked = now
         place.seen = {one.service: one for one in found.observations}
+        place.trouble = found.blind
         count = _record(place, ports.history)
         self._judge(place, found, ports)
         if place.tidied is None or now - place.tidied >= TIDY_EVERY:
