@@ -19,6 +19,7 @@ from flowmaster_delivery.model.catalog import Catalog, Environment
 from flowmaster_delivery.ports import (
     Cluster,
     ClusterOf,
+    Forge,
     History,
     Metrics,
     MetricsOf,
@@ -43,12 +44,11 @@ def open_instance() -> DagsterInstance:
 
 def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) -> Ports:
     """The outside world as this installation is set up."""
-    from flowmaster_delivery.adapters.gitlab import GitLabForge
     from flowmaster_delivery.adapters.http_probe import HttpProbe
     from flowmaster_delivery.adapters.oci_registry import OciRegistry
 
     return Ports(
-        forge=GitLabForge(catalog.forge_url, settings.gitlab_token.read),
+        forge=open_forge(settings, catalog),
         registry=OciRegistry(
             catalog.registry_url,
             user=settings.registry_user,
@@ -61,6 +61,13 @@ def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) 
         notifier=notifier(settings),
         metrics=metrics(settings),
     )
+
+
+def open_forge(settings: Settings, catalog: Catalog) -> Forge:
+    """GitLab alone, for who needs nothing else."""
+    from flowmaster_delivery.adapters.gitlab import GitLabForge
+
+    return GitLabForge(catalog.forge_url, settings.gitlab_token.read)
 
 
 def metadata_of(record: Record, settings: Settings) -> dict[str, TextMetadataValue]:

@@ -19,15 +19,20 @@ from dagster._core.run_coordinator.queued_run_coordinator import (
     QueuedRunCoordinator,
     RunQueueConfig,
 )
+from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs import submissions as tags
 from flowmaster_delivery.defs.submissions import asker_in, record_submission, voucher
+from flowmaster_delivery.flows.entry import may_ask
 from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.model.errors import DeliveryError, Refused
 from flowmaster_delivery.model.seal import Grant, seal
 from flowmaster_delivery.policy import submission as rules
-from flowmaster_delivery.policy.submission import Asker, Submission, Via
+from flowmaster_delivery.policy.asking import Asker, Via
+from flowmaster_delivery.policy.submission import Submission
+from flowmaster_delivery.ports import Forge
 from flowmaster_delivery.settings import Settings
-from flowmaster_delivery.wiring import open_catalog
+from flowmaster_delivery.wiring import open_catalog, open_forge
 
 
 class DeliveryCoordinator(QueuedRunCoordinator):
@@ -40,6 +45,10 @@ class DeliveryCoordinator(QueuedRunCoordinator):
     @cached_property
     def catalog(self) -> Catalog:
         return open_catalog(self.settings)
+
+    @cached_property
+    def forge(self) -> Forge:
+        return open_forge(self.settings, self.catalog)
 
     @property
     def dequeue_interval_seconds(self) -> float:  # type: ignore[override]  # a number to the daemon
@@ -66,6 +75,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
             submission = replace(submission, occasion=f"run:{run.run_id}")
         self._instance.add_run_tags(run.run_id, _claims(submission, who))
         refused = rules.refusal(submission, self.catalog.environments, who)
+        refused = refused or self._not_permitted(context, submission, who)
         if refused:
             self._instance.report_run_failed(run, f"Refused: {refused}")
             return self._reloaded(run)
@@ -92,10 +102,29 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         return rules.asker(
             Grant.opened(self.settings.seal_key.read(), sealed) if sealed else None,
             submission,
-            context.get_request_header(header) if header else None,
+            header_values(context, header) if header else (),
             datetime.now(UTC),  # noqa: TID251  # the coordinator's own clock
             sandbox=self.settings.sandbox,
         )
+
+    def _not_permitted(
+        self, context: SubmitRunContext, submission: Submission, who: Asker
+    ) -> str | None:
+        """Why the asker may not do this here; what cannot be found out lets nobody pass.
+
+        A run that Dagster starts again was asked for already, and asks again at its effect.
+        """
+        if self._inherited(context):
+            return None
+        environment = self.catalog.environments[submission.environments[0]]
+        about = rules.described(submission, environment, who)
+        try:
+            may_ask(who, environment, self.forge.members)
+        except Refused as error:
+            return f"{about}: {error}"
+        except DeliveryError as error:
+            return f"{about}: whether they may is not known, so ask again later: {error}"
+        return None
 
     def _inherited(self, context: SubmitRunContext) -> Asker | None:
         """A run that Dagster itself starts again after a crash is asked for by who asked first."""
@@ -171,3 +200,12 @@ def _claims(submission: Submission, who: Asker) -> dict[str, str]:
         tags.ASKED_BY: who.name,
         tags.GRANT: tags.SPENT,
     }
+
+
+def header_values(context: SubmitRunContext, name: str) -> tuple[str, ...]:
+    """Every value that the request has for the header; none where a run comes without a request.
+
+    Dagster itself would answer with the first one of several.
+    """
+    headers: Headers | None = getattr(getattr(context.workspace, "source", None), "headers", None)
+    return tuple(headers.getlist(name)) if headers is not None else ()

@@ -78,7 +78,7 @@ def deployment_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         incident = None
         with in_our_words(context):
             environment = catalog.environment(context.partition_key)
-            may_ask(delivery.asker(context.run), environment, delivery.recent())
+            may_ask(delivery.asker(context.run), environment, delivery.recent().members)
             if form.canary:
                 yield ordered(context, service, environment, form, delivery)
                 return

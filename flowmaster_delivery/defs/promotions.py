@@ -71,7 +71,7 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
         with in_our_words(context):
             environment = catalog.environment(context.partition_key)
             if form.ship:
-                may_ask(who, environment, delivery.reading)
+                may_ask(who, environment, delivery.reading.members)
             candidate = wanted_candidate(service, environment, form.wanted, delivery.reading)
             verdict = evaluate(candidate, delivery.reading, delivery.now())
         if not form.ship:

@@ -19,7 +19,7 @@ from dagster import (
 from flowmaster_delivery.defs.submissions import VOUCHER, asker_in
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Catalog
-from flowmaster_delivery.policy.submission import ANONYMOUS, Asker, Via
+from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
 from flowmaster_delivery.ports import Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.wiring import history_on, open_ports

@@ -8,7 +8,8 @@ from typing import cast
 from dagster import AssetKey, DagsterRun, RunRecord
 
 from flowmaster_delivery.model.seal import unseal
-from flowmaster_delivery.policy.submission import Asker, Submission, Via
+from flowmaster_delivery.policy.asking import Asker, Via
+from flowmaster_delivery.policy.submission import Submission
 
 OCCASION = "flowmaster/occasion"
 ENVIRONMENT = "flowmaster/environment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,8 +12,11 @@ from flowmaster_delivery.flows.source import Wanted
 from flowmaster_delivery.model.catalog import Environment, Service
 from flowmaster_delivery.model.errors import Refused, Unreachable
 from flowmaster_delivery.model.promotion import Admission, Candidate, GateState
+from flowmaster_delivery.policy.asking import Asker, not_permitted, operators_to_ask
 from flowmaster_delivery.policy.overrides import overridden
-from flowmaster_delivery.policy.submission import Asker, Via
+
+Members = Callable[[str], frozenset[str]]
+"""Usernames of a GitLab group."""
 
 
 def wanted_candidate(
@@ -28,23 +32,16 @@ def wanted_candidate(
     return newest_candidate(service, environment, version, reading)
 
 
-def may_ask(who: Asker, environment: Environment, reading: Reading) -> None:
-    """Raise Refused where a person decides and the asker is unknown or not of the operators.
+def may_ask(who: Asker, environment: Environment, members: Members) -> None:
+    """Raise Refused where people decide and the asker is unknown or not of the operators.
 
-    A grant of ours was given after that question; the sandbox's local identity may do everything.
+    Asked when a run is submitted and again at the moment of effect. A group that cannot be read is
+    raised as its own error: it lets nobody pass.
     """
-    if environment.automatic:
-        return
-    if not who.known:
-        raise Refused(
-            f"{environment.name} needs to know who asks, and this run was not submitted through "
-            "the platform; use `flowmaster` or the UI"
-        )
-    group = environment.operators
-    if who.via is Via.PROXY and group and who.name not in reading.members(group):
-        raise Refused(
-            f"{who.name} is not a member of {group}, which alone may act in {environment.name}"
-        )
+    group = operators_to_ask(who, environment)
+    refused = not_permitted(who, environment, members(group) if group else frozenset())
+    if refused:
+        raise Refused(refused)
 
 
 def admitted_candidate(

@@ -6,16 +6,22 @@ person decides, one run per occasion, an older commit gives way, and locks follo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.seal import Grant
+from flowmaster_delivery.policy.asking import (
+    ANONYMOUS,
+    LOCAL,
+    Asker,
+    Via,
+    named_by_proxy,
+    people_decide,
+)
 
-ANONYMOUS = "anonymous"
-LOCAL = "local"
 LOCK = "flowmaster/lock/"
 
 
@@ -29,25 +35,6 @@ class Purpose(StrEnum):
     ROLLBACK = "rollback"
     CANARY = "canary"
     """An order to a canary that runs."""
-
-
-class Via(StrEnum):
-    """How it is known who asked."""
-
-    GRANT = "grant"
-    PROXY = "proxy"
-    SANDBOX = "sandbox"
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    name: str
-    via: Via
-
-    @property
-    def known(self) -> bool:
-        return self.via is not Via.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,43 +67,52 @@ class Submission:
 def asker(
     grant: Grant | None,
     submission: Submission,
-    header: str | None,
+    named: Sequence[str],
     now: datetime,
     *,
     sandbox: bool,
 ) -> Asker:
-    """Who asks: by a grant of ours, by the proxy's word, or nobody that is known."""
+    """Who asks: by a grant of ours, by the proxy's word, or nobody that is known.
+
+    `named` are all values of the proxy's header.
+    """
     environment = ",".join(submission.environments)
     if grant and grant.covers(submission.occasion, environment, now):
         return Asker(grant.asked_by, Via.GRANT)
-    if header:
-        return Asker(header, Via.PROXY)
+    if named:
+        return named_by_proxy(named)
     return Asker(LOCAL, Via.SANDBOX) if sandbox else Asker(ANONYMOUS, Via.NOTHING)
 
 
 def refusal(
     submission: Submission, environments: Mapping[str, Environment], who: Asker
 ) -> str | None:
-    """Why the run may not start; None where it may."""
+    """Why the run may not start, whatever its asker may do otherwise; None where it may."""
+    if who.via is Via.UNREADABLE:
+        return (
+            "the header of the authenticating proxy does not name one GitLab user; "
+            "the proxy must set it once and drop what callers send in its place"
+        )
     if len(submission.environments) != 1:
         names = ", ".join(environments)
         return f"a run works on one environment; choose one of {names}"
     environment = environments.get(submission.environments[0])
     if environment is None:
         return f"there is no environment {submission.environments[0]!r} in the catalog"
-    if environment.automatic:
-        return None
-    if submission.backfill:
+    if submission.backfill and people_decide(environment):
         return (
             f"{environment.name} takes no backfills, since nobody can be asked who started one; "
             "select this one partition and materialize it as a single run"
         )
-    if not who.known:
-        return (
-            f"{environment.name} needs to know who asks, and nobody vouches for this caller; "
-            "use `flowmaster` with your GitLab token, or come through the authenticating proxy"
-        )
     return None
+
+
+def described(submission: Submission, environment: Environment, who: Asker) -> str:
+    """Who asks for what, in words: `promotion of api in production, asked for by eve`."""
+    services = sorted({service for service, _ in submission.assets})
+    named = services[0] if len(services) == 1 else f"{len(services)} services"
+    what = purpose(submission, environment).value
+    return f"{what} of {named} in {environment.name}, asked for by {who.name}"
 
 
 def purpose(submission: Submission, environment: Environment) -> Purpose:

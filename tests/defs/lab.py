@@ -29,7 +29,7 @@ from flowmaster_delivery.defs.building import build
 from flowmaster_delivery.defs.submissions import voucher
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.seal import seal
-from flowmaster_delivery.policy.submission import Asker, Via
+from flowmaster_delivery.policy.asking import Asker, Via
 from flowmaster_delivery.ports import Cluster, Ports
 from flowmaster_delivery.settings import Settings
 from tests.defs.conftest import SEAL_KEY

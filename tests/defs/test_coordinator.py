@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,11 +25,12 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.run_coordinator.base import SubmitRunContext
+from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs.coordinator import DeliveryCoordinator
 from flowmaster_delivery.defs.resources import asker_of
 from flowmaster_delivery.model.seal import Grant
-from flowmaster_delivery.policy.submission import Asker, Via
+from flowmaster_delivery.policy.asking import Asker, Via
 from tests.defs.conftest import SEAL_KEY
 
 ORIGIN = RemoteJobOrigin(
@@ -38,17 +40,13 @@ ORIGIN = RemoteJobOrigin(
 ALL = ("image", "promotion", "deployment", "health")
 
 
-class Submitted(SubmitRunContext):
-    """A submission over HTTP by a caller whom the proxy named, or by none."""
-
-    caller: str | None = None
-
-    def get_request_header(self, key: str) -> str | None:
-        return self.caller if key == "X-Forwarded-User" else None
+def asked(*callers: str) -> Any:
+    """The workspace of a request over HTTP, with the proxy's header once for each caller."""
+    raw = [(b"x-forwarded-user", caller.encode()) for caller in callers]
+    return SimpleNamespace(source=SimpleNamespace(headers=Headers(raw=raw)))
 
 
-class ByDana(Submitted):
-    caller = "dana"
+BY_DANA = asked("dana")
 
 
 def submit(
@@ -58,10 +56,10 @@ def submit(
     chapters: tuple[str, ...] = ALL,
     tags: Mapping[str, str] | None = None,
     form: Mapping[str, object] | None = None,
-    by: type[SubmitRunContext] = Submitted,
+    by: object = None,
     parent: str | None = None,
 ) -> DagsterRun:
-    """Create and submit a run as a server does; the run as it is afterwards."""
+    """Create and submit a run as a server does, or without a request; the run afterwards."""
     run = instance.create_run_for_job(
         a_job(),
         tags={"dagster/partition": environment, **(tags or {})},
@@ -71,8 +69,7 @@ def submit(
         parent_run_id=parent,
         root_run_id=parent,
     )
-    workspace = cast("Any", None)
-    return instance.run_coordinator.submit_run(by(run, workspace))
+    return instance.run_coordinator.submit_run(SubmitRunContext(run, cast("Any", by)))
 
 
 @cache
@@ -129,7 +126,7 @@ def test_what_a_caller_writes_into_the_tags_is_overwritten(instance: DagsterInst
 
 
 def test_a_voucher_of_another_run_names_nobody(instance: DagsterInstance) -> None:
-    vouched = submit(instance, by=ByDana)
+    vouched = submit(instance, by=BY_DANA)
     other = instance.create_run_for_job(a_job(), tags=vouched.tags)
     assert asker_of(vouched, SEAL_KEY) == Asker("dana", Via.PROXY)
     assert asker_of(other, SEAL_KEY) == Asker("anonymous", Via.NOTHING)
@@ -142,13 +139,13 @@ def test_anonymous_production_is_refused_in_words(instance: DagsterInstance) -> 
 
 
 def test_production_is_open_to_whom_the_proxy_names(instance: DagsterInstance) -> None:
-    run = submit(instance, "production", by=ByDana)
+    run = submit(instance, "production", by=BY_DANA)
     assert run.status is DagsterRunStatus.QUEUED
     assert run.tags["flowmaster/asked-by"] == "dana"
 
 
 def test_production_takes_no_backfill(instance: DagsterInstance) -> None:
-    run = submit(instance, "production", tags={"dagster/backfill": "b1"}, by=ByDana)
+    run = submit(instance, "production", tags={"dagster/backfill": "b1"}, by=BY_DANA)
     assert run.status is DagsterRunStatus.FAILURE
     assert "takes no backfills" in words(instance, run)
 
@@ -158,7 +155,7 @@ def test_a_run_over_a_range_of_environments_is_refused(instance: DagsterInstance
         "dagster/asset_partition_range_start": "dev",
         "dagster/asset_partition_range_end": "production",
     }
-    run = submit(instance, tags=tags, by=ByDana)
+    run = submit(instance, tags=tags, by=BY_DANA)
     assert run.status is DagsterRunStatus.FAILURE
     assert "one environment" in words(instance, run)
 
@@ -198,7 +195,7 @@ def test_a_rollback_takes_no_lock(instance: DagsterInstance) -> None:
         "production",
         chapters=("deployment", "health"),
         form={"rollback_to": "previous"},
-        by=ByDana,
+        by=BY_DANA,
     )
     assert run.status is DagsterRunStatus.QUEUED
     assert run.tags["flowmaster/purpose"] == "rollback"
@@ -207,7 +204,7 @@ def test_a_rollback_takes_no_lock(instance: DagsterInstance) -> None:
 
 def test_an_order_to_a_canary_takes_no_lock(instance: DagsterInstance) -> None:
     form = {"canary": "abort", "reason": "it smells"}
-    run = submit(instance, "production", chapters=("deployment",), form=form, by=ByDana)
+    run = submit(instance, "production", chapters=("deployment",), form=form, by=BY_DANA)
     assert run.status is DagsterRunStatus.QUEUED
     assert run.tags["flowmaster/purpose"] == "canary"
     assert not [tag for tag in run.tags if tag.startswith("flowmaster/lock/")]
@@ -255,11 +252,8 @@ def test_a_crashed_run_does_not_come_back_behind_a_newer_commit(instance: Dagste
 
 
 def test_a_person_who_executes_it_again_asks_for_themselves(instance: DagsterInstance) -> None:
-    first = submit(instance, "production", by=ByDana)
+    first = submit(instance, "production", by=BY_DANA)
     instance.report_run_failed(first, "it failed")
-
-    class OverHttp(Submitted):
-        """A request of nobody in particular."""
 
     run = instance.create_run_for_job(
         a_job(),
@@ -269,8 +263,7 @@ def test_a_person_who_executes_it_again_asks_for_themselves(instance: DagsterIns
         parent_run_id=first.run_id,
         root_run_id=first.run_id,
     )
-    workspace = cast("Any", type("Workspace", (), {"source": object()})())
-    again = instance.run_coordinator.submit_run(OverHttp(run, workspace))
+    again = instance.run_coordinator.submit_run(SubmitRunContext(run, asked()))
     assert again.status is DagsterRunStatus.FAILURE
 
 

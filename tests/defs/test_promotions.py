@@ -12,7 +12,7 @@ from flowmaster_delivery.model.catalog import GateName
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.source import MergeApproval, MergeRequest, Person, PipelineState
-from flowmaster_delivery.policy.submission import Asker, Via
+from flowmaster_delivery.policy.asking import Asker, Via
 from flowmaster_delivery.settings import Settings
 from tests.defs.lab import Lab
 from tests.flows.conftest import NOW, Platform

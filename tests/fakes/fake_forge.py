@@ -41,6 +41,8 @@ class FakeForge:
     deployments: list[ForgeDeployment] = field(default_factory=list)
     broken: dict[str, DeliveryError] = field(default_factory=dict)
     """Repository name to the error that every call about it raises."""
+    people_away: DeliveryError | None = None
+    """What every question about people and groups raises."""
     calls: list[str] = field(default_factory=list)
     started: dict[int, dict[str, str]] = field(default_factory=dict)
     """Variables of the pipelines that were started, by number."""
@@ -189,15 +191,21 @@ class FakeForge:
         self._called("merge_request", repository)
         return self.merge_requests.get(commit)
 
+    def _asked_of_people(self, call: str) -> None:
+        self.calls.append(call)
+        if self.people_away is not None:
+            raise self.people_away
+
     def members(self, group: str) -> frozenset[str]:
-        self.calls.append(f"members {group}")
+        self._asked_of_people(f"members {group}")
         return frozenset(self.groups.get(group, set()))
 
     def person_by_email(self, email: str) -> Person | None:
-        self.calls.append(f"person {email}")
+        self._asked_of_people(f"person {email}")
         return self.people.get(email)
 
     def person_of(self, token: str) -> Person:
+        self._asked_of_people("person of a token")
         if token not in self.tokens:
             raise Denied("GitLab does not know this token; make a new one")
         return self.tokens[token]

@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowmaster_delivery.model.seal import Grant
+from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
 from flowmaster_delivery.policy.submission import (
-    ANONYMOUS,
-    Asker,
     Purpose,
     Submission,
-    Via,
     asker,
+    described,
     duplicate_of,
     gives_way,
     locks,
@@ -57,7 +56,7 @@ def a_submission(
 def test_a_grant_of_ours_names_the_asker() -> None:
     submission = a_submission()
     grant = Grant("intake", submission.occasion, "dev", NOW + timedelta(minutes=1))
-    found = asker(grant, submission, None, NOW, sandbox=False)
+    found = asker(grant, submission, (), NOW, sandbox=False)
     assert found == Asker("intake", Via.GRANT)
 
 
@@ -71,28 +70,56 @@ def test_a_grant_of_ours_names_the_asker() -> None:
     ids=["of another occasion", "of another environment", "expired"],
 )
 def test_a_grant_for_something_else_names_nobody(grant: Grant) -> None:
-    assert asker(grant, a_submission(), None, NOW, sandbox=False) == NOBODY
+    assert asker(grant, a_submission(), (), NOW, sandbox=False) == NOBODY
 
 
 def test_without_a_grant_the_proxys_word_counts_and_then_the_sandbox() -> None:
     submission = a_submission()
-    assert asker(None, submission, "dana", NOW, sandbox=True) == DANA
-    assert asker(None, submission, None, NOW, sandbox=True) == Asker("local", Via.SANDBOX)
-    assert asker(None, submission, None, NOW, sandbox=False) == NOBODY
+    assert asker(None, submission, ("dana",), NOW, sandbox=True) == DANA
+    assert asker(None, submission, (), NOW, sandbox=True) == Asker("local", Via.SANDBOX)
+    assert asker(None, submission, (), NOW, sandbox=False) == NOBODY
 
 
-def test_production_is_refused_to_nobody_and_to_backfills() -> None:
+def test_a_grant_of_ours_counts_before_the_proxys_word() -> None:
+    submission = a_submission()
+    grant = Grant("intake", submission.occasion, "dev", NOW + timedelta(minutes=1))
+    assert asker(grant, submission, ("dana",), NOW, sandbox=False).name == "intake"
+
+
+def test_a_header_that_names_nobody_is_not_the_sandboxs_user() -> None:
+    found = asker(None, a_submission(), ("dana", "eve"), NOW, sandbox=True)
+    assert found == Asker(ANONYMOUS, Via.UNREADABLE)
+
+
+@pytest.mark.parametrize("environment", ["dev", "production"])
+def test_a_proxy_that_is_not_as_it_must_be_is_refused_everywhere(environment: str) -> None:
+    refused = refusal(a_submission(environment), ENVIRONMENTS, Asker(ANONYMOUS, Via.UNREADABLE))
+    assert refused is not None
+    assert "does not name one GitLab user" in refused
+
+
+def test_where_people_decide_no_backfill_is_taken() -> None:
     assert refusal(a_submission("production"), ENVIRONMENTS, DANA) is None
-    unknown = refusal(a_submission("production"), ENVIRONMENTS, NOBODY)
-    assert unknown is not None
-    assert "who asks" in unknown
-    backfill = refusal(a_submission("production", backfill=True), ENVIRONMENTS, DANA)
-    assert backfill is not None
-    assert "no backfills" in backfill
+    operated = {"dev": dev(operators="group/operators")}
+    for environment, known in (("production", ENVIRONMENTS), ("dev", operated)):
+        refused = refusal(a_submission(environment, backfill=True), known, DANA)
+        assert refused is not None
+        assert "no backfills" in refused
 
 
-def test_an_automatic_environment_takes_both() -> None:
+def test_an_automatic_environment_takes_backfills() -> None:
     assert refusal(a_submission("dev", backfill=True), ENVIRONMENTS, NOBODY) is None
+
+
+def test_a_refusal_says_who_asked_for_what() -> None:
+    one = a_submission("production", chapters=("deployment",), rollback=True)
+    assert described(one, ENVIRONMENTS["production"], DANA) == (
+        "rollback of api in production, asked for by dana"
+    )
+    two = a_submission("dev", ("api", "auth"))
+    assert described(two, ENVIRONMENTS["dev"], DANA) == (
+        "delivery of 2 services in dev, asked for by dana"
+    )
 
 
 @pytest.mark.parametrize("environments", [(), ("dev", "production")])
