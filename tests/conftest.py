@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
-
-from flowmaster_delivery.redaction import forget_all
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "KUBEBUILDER_ASSETS", "KUBECONFIG")
 """What a test may see of its surroundings: how to find programs, and where real servers are."""
 
 KEPT_PREFIXES = ("FLOWMASTER_TEST_", "PYTEST_")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_secret_yet() -> Iterator[None]:
-    """What one test has read is no secret of the next."""
-    yield
-    forget_all()
 
 
 @pytest.fixture(autouse=True)

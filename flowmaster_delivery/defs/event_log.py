@@ -22,13 +22,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-from flowmaster_delivery.defs.unrevealing import UnrevealingLog
-
 CONNECTIONS = 8
 """Kept open per process; more are opened while they are needed."""
 
 
-class EventLog(UnrevealingLog, ConsolidatedSqliteEventLogStorage):
+class EventLog(ConsolidatedSqliteEventLogStorage):
     """`event_log_storage` of dagster.yaml. `base_dir` is the folder of its one file."""
 
     @cached_property

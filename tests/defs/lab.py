@@ -33,7 +33,6 @@ from flowmaster_delivery.policy.asking import Asker, Via
 from flowmaster_delivery.ports import Cluster, Ports
 from flowmaster_delivery.settings import Settings
 from tests.defs.conftest import SEAL_KEY
-from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
@@ -99,7 +98,6 @@ class Lab:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     probe: FakeProbe = field(default_factory=FakeProbe)
-    audit: FakeAudit = field(default_factory=FakeAudit)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -113,14 +111,7 @@ class Lab:
     def ports(self) -> Ports:
         p = self.platform
         return Ports(
-            p.forge,
-            p.registry,
-            self._cluster,
-            self.probe,
-            p.history,
-            p.notifier,
-            self.metrics,
-            self.audit,
+            p.forge, p.registry, self._cluster, self.probe, p.history, p.notifier, self.metrics
         )
 
     def _cluster(self, environment: Environment) -> Cluster:

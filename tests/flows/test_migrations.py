@@ -36,7 +36,6 @@ from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import Ports
 from tests.builders import NOON, a_catalog, a_service
-from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_metrics import FakeMetrics
@@ -100,7 +99,7 @@ class World:
     def ports(self) -> Ports:
         return Ports(
             FakeForge(), self.registry, lambda _: self.cluster, FakeProbe(), self.history,
-            FakeNotifier(), FakeMetrics(), FakeAudit(),
+            FakeNotifier(), FakeMetrics(),
         )  # fmt: skip
 
     @property

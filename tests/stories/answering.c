@@ -1,6 +1,6 @@
 /* A service in one static file: answers every path with its version, and counts its answers.
  *
- *   answering VERSION EVERY     every EVERY-th request fails with 503 (0: none, 1: health too)
+ *   answering [VERSION [EVERY]]     every EVERY-th request fails with 503 (0: none, 1: health too)
  *
  * It goes on answering for a moment after it was told to end, as the cluster still sends requests.
  */
@@ -52,6 +52,7 @@ static void answer(int caller, int status, const char *body) {
 
 int main(int count, char **arguments) {
     long every = count > 2 ? atol(arguments[2]) : 0, good = 0, bad = 0;
+    const char *version = count > 1 ? arguments[1] : "unnamed";
     int door = listening();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, linger);
@@ -68,13 +69,13 @@ int main(int count, char **arguments) {
                          good, bad);
                 answer(caller, 200, body);
             } else if (!strncmp(text, "GET /health", 11)) {
-                answer(caller, every == 1 ? 503 : 200, arguments[1]);
+                answer(caller, every == 1 ? 503 : 200, version);
             } else if (every && (good + bad + 1) % every == 0) {
                 bad++;
-                answer(caller, 503, arguments[1]);
+                answer(caller, 503, version);
             } else {
                 good++;
-                answer(caller, 200, arguments[1]);
+                answer(caller, 200, version);
             }
         }
         close(caller);

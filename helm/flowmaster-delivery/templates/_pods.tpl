@@ -111,7 +111,7 @@ secret:
 - name: home
   emptyDir: {}
 - name: instance
-  configMap: {name: {{ include "flowmaster.fullname" .root }}-instance}
+  configMap: {name: {{ .instance | default (printf "%s-instance" (include "flowmaster.fullname" .root)) }}}
 - name: config
   configMap: {name: {{ include "flowmaster.fullname" .root }}-catalog}
 - {{ include "flowmaster.secretsVolume" . | nindent 2 | trim }}

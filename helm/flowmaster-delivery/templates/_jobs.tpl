@@ -1,0 +1,29 @@
+{{/*
+The pod of something that is done once, up to what it does. Takes a dict: root, component, account, command, and for
+hooks `instance`: the ConfigMap with dagster.yaml where the release's own is not there yet.
+*/}}
+{{- define "flowmaster.oncePod" -}}
+metadata:
+  labels: {{ include "flowmaster.labels" . | nindent 4 }}
+spec:
+  restartPolicy: Never
+  serviceAccountName: {{ include "flowmaster.fullname" .root }}-{{ .account | default "none" }}
+  automountServiceAccountToken: {{ not (empty .account) }}
+  securityContext: {{ include "flowmaster.podSecurity" .root | nindent 4 }}
+  {{- with include "flowmaster.scheduling" .root }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  containers:
+    - name: {{ .component }}
+      {{- include "flowmaster.container" . | nindent 6 }}
+      command: {{ toJson .command }}
+      env: {{ include "flowmaster.variables" . | nindent 8 }}
+        {{- with .env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      resources:
+        requests: {cpu: 50m, memory: 256Mi}
+        limits: {memory: 1Gi}
+      volumeMounts: {{ include "flowmaster.mounts" . | nindent 8 }}
+  volumes: {{ include "flowmaster.volumes" . | nindent 4 }}
+{{- end -}}
