@@ -22,7 +22,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import (
 from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs import submissions as tags
-from flowmaster_delivery.defs.submissions import asker_in, record_submission, voucher
+from flowmaster_delivery.defs.submissions import record_submission, voucher, voucher_of
 from flowmaster_delivery.flows.entry import may_ask
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import DeliveryError, Refused
@@ -133,9 +133,9 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         if run.parent_run_id is None or asked_over_http or tags.BACKFILL in run.tags:
             return None
         parent = self._instance.get_run_by_id(run.parent_run_id)
-        sealed = parent.tags.get(tags.VOUCHER) if parent else None
-        key = self.settings.seal_key.read()
-        return asker_in(sealed, run.parent_run_id, key) if sealed else None
+        vouched = voucher_of(parent, self.settings.seal_key.read()) if parent else None
+        same_place = vouched and run.tags.get(tags.PARTITION) == vouched.environment
+        return vouched.asker if vouched and same_place else None
 
     def _tags(self, submission: Submission, who: Asker) -> dict[str, str]:
         environment = self.catalog.environments[submission.environments[0]]
@@ -143,7 +143,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         return {
             tags.ENVIRONMENT: environment.name,
             tags.PURPOSE: rules.purpose(submission, environment).value,
-            tags.VOUCHER: seal(key, voucher(submission.run_id, who)),
+            tags.VOUCHER: seal(key, voucher(submission.run_id, who, environment.name)),
             **rules.locks(submission),
         }
 

@@ -16,7 +16,7 @@ from dagster import (
     SensorEvaluationContext,
 )
 
-from flowmaster_delivery.defs.submissions import VOUCHER, asker_in
+from flowmaster_delivery.defs.submissions import voucher_of
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
@@ -33,9 +33,8 @@ def clock() -> datetime:
 
 def asker_of(run: DagsterRun, seal_key: str) -> Asker:
     """Who asked for a run, by the coordinator's voucher; nobody where it carries none."""
-    sealed = run.tags.get(VOUCHER)
-    found = asker_in(sealed, run.run_id, seal_key) if sealed else None
-    return found or Asker(ANONYMOUS, Via.NOTHING)
+    found = voucher_of(run, seal_key)
+    return found.asker if found else Asker(ANONYMOUS, Via.NOTHING)
 
 
 class Recent:

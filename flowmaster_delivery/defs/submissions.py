@@ -9,7 +9,7 @@ from dagster import AssetKey, DagsterRun, RunRecord
 
 from flowmaster_delivery.model.seal import unseal
 from flowmaster_delivery.policy.asking import Asker, Via
-from flowmaster_delivery.policy.submission import Submission
+from flowmaster_delivery.policy.submission import Submission, Voucher
 
 OCCASION = "flowmaster/occasion"
 ENVIRONMENT = "flowmaster/environment"
@@ -22,10 +22,13 @@ ASKED_BY = "flowmaster/asked-by"
 GRANT = "flowmaster/grant"
 SPENT = "spent"
 VOUCHER = "flowmaster/voucher"
-"""`run id|asker|how it is known`, sealed by the coordinator: what the assets believe."""
+"""Run id, asker, how that is known, and environment, sealed by the coordinator: what the assets and
+the launcher believe."""
 PARTITION = "dagster/partition"
 BACKFILL = "dagster/backfill"
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+POD_TAGS = ("dagster-k8s/", "dagster-docker/", "dagster-celery-k8s/", "ecs/")
+"""Beginnings of the tags by which Dagster's launchers let a run say how its pod is made."""
 
 CHAPTERS = ("image", "promotion", "deployment", "health")
 
@@ -49,6 +52,7 @@ def submission_of(run: DagsterRun, order: int, services: Iterable[str]) -> Submi
         ref=tags.get(REF, ""),
         commit=tags.get(COMMIT, ""),
         canary=bool(form.get("canary")),
+        pod_tags=tuple(sorted(tag for tag in tags if tag.startswith(POD_TAGS))),
     )
 
 
@@ -64,15 +68,23 @@ def form_of(run: DagsterRun) -> Mapping[str, object]:
     return cast("Mapping[str, object]", found) if isinstance(found, Mapping) else {}
 
 
-def voucher(run_id: str, who: Asker) -> str:
-    """What the coordinator seals about who asked for a run."""
-    return f"{run_id}|{who.name}|{who.via}"
+def voucher(run_id: str, who: Asker, environment: str) -> str:
+    """What the coordinator seals about a run; the first word tells it from a grant."""
+    return f"{VOUCHER}|{run_id}|{who.name}|{who.via}|{environment}"
 
 
-def asker_in(sealed: str, run_id: str, key: str) -> Asker | None:
-    """Who asked for this run, by a voucher; None where it is not ours or another run's."""
+def voucher_in(sealed: str, run_id: str, key: str) -> Voucher | None:
+    """What is vouched for about this run; None where it is not ours or another run's."""
     parts = (unseal(key, sealed) or "").split("|")
-    return Asker(parts[1], Via(parts[2])) if len(parts) == 3 and parts[0] == run_id else None
+    if len(parts) != 5 or parts[:2] != [VOUCHER, run_id]:
+        return None
+    return Voucher(run_id, Asker(parts[2], Via(parts[3])), parts[4])
+
+
+def voucher_of(run: DagsterRun, key: str) -> Voucher | None:
+    """The voucher that a run carries; None where it carries none, or none of its own."""
+    sealed = run.tags.get(VOUCHER)
+    return voucher_in(sealed, run.run_id, key) if sealed else None
 
 
 def _assets(

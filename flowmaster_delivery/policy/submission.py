@@ -38,6 +38,15 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Voucher:
+    """What the coordinator vouches for: this one run, who asked for it, and where it may act."""
+
+    run_id: str
+    asker: Asker
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A run as it was submitted. `order` grows with the time of its creation."""
 
@@ -58,6 +67,8 @@ class Submission:
     commit: str = ""
     canary: bool = False
     """Whether it brings an order to a canary, and nothing else."""
+    pod_tags: tuple[str, ...] = ()
+    """Tags that would say how the run's pod or container is made."""
 
     @property
     def chapters(self) -> frozenset[str]:
@@ -88,6 +99,12 @@ def refusal(
     submission: Submission, environments: Mapping[str, Environment], who: Asker
 ) -> str | None:
     """Why the run may not start, whatever its asker may do otherwise; None where it may."""
+    if submission.pod_tags:
+        tags = ", ".join(submission.pod_tags)
+        return (
+            f"tags do not say how a run's pod is made ({tags}), since it holds the credentials of "
+            "its environment; leave them out, and have pods changed in the installation's values"
+        )
     if who.via is Via.UNREADABLE:
         return (
             "the header of the authenticating proxy does not name one GitLab user; "
@@ -113,6 +130,29 @@ def described(submission: Submission, environment: Environment, who: Asker) -> s
     named = services[0] if len(services) == 1 else f"{len(services)} services"
     what = purpose(submission, environment).value
     return f"{what} of {named} in {environment.name}, asked for by {who.name}"
+
+
+def launch_refusal(
+    voucher: Voucher | None, submission: Submission, environments: Iterable[str]
+) -> str | None:
+    """Why a run may not become a pod with the credentials of an environment; None where it may."""
+    if voucher is None:
+        return (
+            "nobody vouches for this run: it did not come through the platform's queue, or the "
+            "seal key was changed meanwhile; launch it again, from the UI or by `flowmaster`"
+        )
+    if submission.environments != (voucher.environment,):
+        said = ", ".join(submission.environments) or "none"
+        return (
+            f"it was admitted for {voucher.environment}, and its tags say {said}; "
+            "launch it again for one environment"
+        )
+    if voucher.environment not in environments:
+        return (
+            f"the run launcher knows no environment {voucher.environment!r}; "
+            "add it to `environments` of run_launcher in dagster.yaml"
+        )
+    return None
 
 
 def purpose(submission: Submission, environment: Environment) -> Purpose:

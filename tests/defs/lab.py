@@ -132,7 +132,9 @@ class Lab:
         whole = self.definitions.resolve_implicit_global_asset_job_def()
         job = whole.get_subset(asset_selection=keys)
         run_id = make_new_run_id()
-        vouched = {"flowmaster/voucher": seal(SEAL_KEY, voucher(run_id, by))} if by else {}
+        vouched = (
+            {"flowmaster/voucher": seal(SEAL_KEY, voucher(run_id, by, environment))} if by else {}
+        )
         run = self.instance.create_run_for_job(
             job,
             run_id=run_id,
@@ -149,7 +151,11 @@ class Lab:
         """A run that went through the coordinator and has not begun."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
         run_id = make_new_run_id()
-        vouched = {"flowmaster/voucher": seal(SEAL_KEY, voucher(run_id, DANA))}
+        vouched = {
+            "flowmaster/voucher": seal(
+                SEAL_KEY, voucher(run_id, DANA, tags.get("dagster/partition", ""))
+            )
+        }
         return self.instance.create_run_for_job(job, run_id=run_id, tags={**tags, **vouched})
 
     def tick(self, name: str, cursor: str | None = None) -> SensorResult:

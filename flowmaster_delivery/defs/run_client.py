@@ -1,0 +1,65 @@
+"""Kubernetes' client for the launcher: every call ends, and a create is tried again for a while.
+
+Dagster's own has no time limit (one hung call of nine minutes stops the monitoring of all runs) and
+tries a look again up to three times, ten seconds apart, where the next look comes anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagster_k8s.client import (
+    DagsterKubernetesClient,
+    PatchedApiClient,
+    k8s_api_retry_creation_mutation,
+)
+
+CONNECT = 3.0
+"""Seconds to connect; a packet that is dropped shows no sooner."""
+AGAIN = 5.0
+"""Seconds between two tries of a create."""
+
+
+class TimedApiClient(PatchedApiClient):
+    """One try per call, within a time limit wherever the call names none."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()  # for the configuration that the process loaded
+        configuration = self.configuration
+        configuration.retries = 0
+        super().__init__(configuration)
+        self._limit = (min(CONNECT, seconds), seconds)
+
+    def call_api(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("_request_timeout") is None:
+            kwargs["_request_timeout"] = self._limit
+        return super().call_api(*args, **kwargs)
+
+
+class PatientClient(DagsterKubernetesClient):
+    """Dagster's calls over an API client with a time limit."""
+
+    def __init__(self, seconds: float, patience: float) -> None:
+        made = DagsterKubernetesClient.production_client()
+        made.batch_api.api_client = made.core_api.api_client = TimedApiClient(seconds)
+        super().__init__(  # type: ignore[no-untyped-call]
+            made.batch_api, made.core_api, made.logger, made.sleeper, made.timer
+        )
+        self._tries = max(1, int(patience / AGAIN))
+
+    def get_job_status(
+        self, job_name: str, namespace: str, wait_time_between_attempts: float = 0.0
+    ) -> Any:
+        """None where the API server says that there is no such Job."""
+        return super().get_job_status(job_name, namespace, wait_time_between_attempts)
+
+    def create_namespaced_job_with_retries(
+        self, body: Any, namespace: str, wait_time_between_attempts: float = AGAIN
+    ) -> None:
+        """While the API server is away, for as long as the patience; that the Job is there already
+        after a try without an answer is success."""
+        k8s_api_retry_creation_mutation(
+            lambda: self.batch_api.create_namespaced_job(body=body, namespace=namespace),
+            max_retries=self._tries,
+            timeout=wait_time_between_attempts,
+        )

@@ -1,0 +1,140 @@
+"""The pod of a run: what the installation says, hardened, with what one environment adds.
+
+Pure: mappings as Kubernetes' Python client spells them (snake_case). Nothing here comes from a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowmaster_delivery.defs.executor import LAST_WORDS
+
+USER = 10001
+KUBECONFIG_FOLDER = "/etc/flowmaster/kubeconfig"
+KUBECONFIG_KEY = "kubeconfig"
+SMOKE_FOLDER = "/etc/flowmaster/smoke"
+PART_OF = "flowmaster-delivery"
+ENVIRONMENT_LABEL = "flowmaster.ai/environment"
+GRACE = int(LAST_WORDS) + 15
+"""Seconds from asking a pod to end until it is killed: the steps' last words, and the run's own."""
+KEPT_SECONDS = 3600
+BEYOND = 900
+"""Seconds that a Job may live beyond the longest run, so that Dagster is the first to end it."""
+READABLE = 0o440
+
+CONTAINER_SECURITY: Mapping[str, Any] = {
+    "allow_privilege_escalation": False,
+    "read_only_root_filesystem": True,
+    "run_as_non_root": True,
+    "run_as_user": USER,
+    "run_as_group": USER,
+    "capabilities": {"drop": ["ALL"]},
+}
+POD_SECURITY: Mapping[str, Any] = {
+    "run_as_non_root": True,
+    "run_as_user": USER,
+    "run_as_group": USER,
+    "fs_group": USER,
+    "seccomp_profile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnvironment:
+    """What the runs of one environment may hold."""
+
+    name: str
+    service_account_name: str
+    kubeconfig_secret: str | None = None
+    """Secret with the key `kubeconfig`; without one, the ServiceAccount's own token is used."""
+    smoke_secret: str | None = None
+    """Secret with a key for each name that smoke tests log in with."""
+
+    @classmethod
+    def parsed(cls, name: str, given: Mapping[str, Any]) -> RunEnvironment:
+        return cls(
+            name,
+            given["service_account_name"],
+            given.get("kubeconfig_secret"),
+            given.get("smoke_secret"),
+        )
+
+
+def common_labels() -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": PART_OF,
+        "app.kubernetes.io/part-of": PART_OF,
+        "app.kubernetes.io/component": "run",
+    }
+
+
+def hardened(home: str) -> dict[str, Any]:
+    """What every run's pod is like, whatever else the installation says about it."""
+    return {
+        "container_config": {
+            "termination_message_policy": "FallbackToLogsOnError",
+            "volume_mounts": [
+                {"name": "flowmaster-tmp", "mount_path": "/tmp"},  # noqa: S108  # in the pod
+                {"name": "flowmaster-home", "mount_path": home},
+            ],
+        },
+        "pod_template_spec_metadata": {
+            "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        },
+        "pod_spec_config": {
+            "restart_policy": "Never",
+            "termination_grace_period_seconds": GRACE,
+            "security_context": dict(POD_SECURITY),
+            "volumes": [
+                {"name": "flowmaster-tmp", "empty_dir": {}},
+                {"name": "flowmaster-home", "empty_dir": {}},
+            ],
+        },
+    }
+
+
+def of_environment(environment: RunEnvironment) -> dict[str, Any]:
+    """Identity and credentials: this environment's, and no other's."""
+    mounts, volumes, variables = [], [], []
+    for secret, name, folder, variable, value in (
+        (
+            environment.kubeconfig_secret,
+            "flowmaster-kubeconfig",
+            KUBECONFIG_FOLDER,
+            "FLOWMASTER_KUBECONFIG",
+            f"{KUBECONFIG_FOLDER}/{KUBECONFIG_KEY}",
+        ),
+        (
+            environment.smoke_secret,
+            "flowmaster-smoke",
+            SMOKE_FOLDER,
+            "FLOWMASTER_SECRETS_DIR",
+            SMOKE_FOLDER,
+        ),
+    ):
+        if secret:
+            mounts.append({"name": name, "mount_path": folder, "read_only": True})
+            source = {"secret_name": secret, "default_mode": READABLE}
+            volumes.append({"name": name, "secret": source})
+            variables.append({"name": variable, "value": value})
+    labels = {ENVIRONMENT_LABEL: environment.name}
+    return {
+        "container_config": {"volume_mounts": mounts, "env": variables},
+        "pod_template_spec_metadata": {"labels": labels},
+        "job_metadata": {"labels": labels},
+        "pod_spec_config": {
+            "service_account_name": environment.service_account_name,
+            "automount_service_account_token": environment.kubeconfig_secret is None,
+            "volumes": volumes,
+        },
+    }
+
+
+def of_job(kept_seconds: int, longest_seconds: int) -> dict[str, Any]:
+    """A Job is tried once; it ends by itself if Dagster forgets it. 0: runs may take for ever."""
+    spec = {"backoff_limit": 0, "ttl_seconds_after_finished": kept_seconds}
+    if longest_seconds:
+        spec["active_deadline_seconds"] = longest_seconds + BEYOND
+    return {"job_spec_config": spec}
