@@ -30,8 +30,10 @@ FROM ${BASE}
 # Slim bases come without the standard library's bytecode; each start of each process would compile it again.
 RUN python3 -m compileall -q -j 0 -x '/(tests?|lib2to3)/' "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 # Numeric owner, since runAsNonRoot cannot check a name. Only the instance's folder is writable, and a volume or tmpfs
-# stands there where the root file system is read-only.
-RUN groupadd --gid 10001 flowmaster \
+# stands there where the root file system is read-only. su, mount and the like lose their set-user-ID bits: nothing in
+# here becomes another user.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
+ && groupadd --gid 10001 flowmaster \
  && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /opt/dagster/home --shell /usr/sbin/nologin flowmaster \
  && install -d -o 10001 -g 10001 -m 0750 /opt/dagster/home
 COPY --from=build /opt/venv /opt/venv
