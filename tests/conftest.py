@@ -1,10 +1,18 @@
-"""What every test stands on: an emptied environment."""
+"""What every test stands on: an emptied environment. For those that ask, a real PostgreSQL."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from tests.postgres import Postgres
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "KUBEBUILDER_ASSETS", "KUBECONFIG")
 """What a test may see of its surroundings: how to find programs, and where real servers are."""
@@ -17,3 +25,22 @@ def emptied_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test never depends on what happens to be set on the machine it runs on."""
     for name in [n for n in os.environ if n not in KEPT and not n.startswith(KEPT_PREFIXES)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of this process; each takes databases of its own."""
+    from tests.postgres import a_server
+
+    with a_server() as server:
+        yield server
+
+
+@pytest.fixture
+def on_postgres(postgres: Postgres, tmp_path: Path) -> Iterator[DagsterInstance]:
+    """An instance whose runs, events and schedules are in an empty database there."""
+    from dagster import DagsterInstance
+
+    overrides = postgres.overrides(postgres.database_with_tables())
+    with DagsterInstance.local_temp(str(tmp_path), overrides) as made:
+        yield made

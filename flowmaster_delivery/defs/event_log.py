@@ -29,6 +29,11 @@ CONNECTIONS = 8
 class EventLog(ConsolidatedSqliteEventLogStorage):
     """`event_log_storage` of dagster.yaml. `base_dir` is the folder of its one file."""
 
+    @property
+    def engine(self) -> Engine:
+        """For a table of one's own in this database: `with engine.begin() as connection`."""
+        return self._engine
+
     @cached_property
     def _engine(self) -> Engine:
         engine = create_engine(

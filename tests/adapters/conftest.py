@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from dagster import DagsterInstance
 
 from tests.fakes.far_end import FarEnd
 
@@ -14,3 +15,9 @@ def far_end() -> Iterator[FarEnd]:
     server = FarEnd()
     yield server
     server.close()
+
+
+@pytest.fixture
+def memory() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as made:
+        yield made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,10 +42,10 @@ NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
 
 
-@pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as instance:
-        yield instance
+@pytest.fixture(params=["memory", "on_postgres"])
+def instance(request: pytest.FixtureRequest) -> DagsterInstance:
+    made: DagsterInstance = request.getfixturevalue(request.param)
+    return made
 
 
 @pytest.fixture

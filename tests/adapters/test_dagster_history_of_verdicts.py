@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -83,10 +83,10 @@ AN_OVERRIDE = Override(
 )
 
 
-@pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as instance:
-        yield instance
+@pytest.fixture(params=["memory", "on_postgres"])
+def instance(request: pytest.FixtureRequest) -> DagsterInstance:
+    made: DagsterInstance = request.getfixturevalue(request.param)
+    return made
 
 
 @pytest.fixture
