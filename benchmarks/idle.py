@@ -43,7 +43,7 @@ def _calls(services: int, tags: int) -> int:
             lambda: addresses.gitlab_token,
             on_request=lambda method, path: asked.append(f"{method} {path}"),
         )
-        ports = Ports(forge, *[None] * 6)  # type: ignore[arg-type]  # an idle look asks nobody else
+        ports = Ports(forge, *[None] * 7)  # type: ignore[arg-type]  # an idle look asks nobody else
         now = datetime.now(UTC)
         seen = look(repository, catalog, ports, None, now).seen
         asked.clear()

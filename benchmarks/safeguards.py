@@ -10,6 +10,7 @@ from flowmaster_delivery.adapters.yaml_catalog import load_catalog
 from flowmaster_delivery.flows.watch.watch import Watch
 from flowmaster_delivery.model.catalog import Kind
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -57,6 +58,7 @@ def rows() -> Iterator[Figure]:
         history,
         FakeNotifier(),
         metrics,
+        FakeAudit(),
     )
     watch = Watch(catalog, cluster.time.now, spawn=lambda call: call(), aside=lambda call: call())
     every = min(e.health.look_every for e in catalog.environments.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from threading import Lock
 
 from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
+from sqlalchemy import Engine
 
 from flowmaster_delivery.adapters.dagster_history import (
     DagsterHistory,
@@ -16,7 +17,9 @@ from flowmaster_delivery.adapters.dagster_history import (
     sealed_metadata,
 )
 from flowmaster_delivery.model.catalog import Catalog, Environment
+from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.ports import (
+    AuditTrail,
     Cluster,
     ClusterOf,
     Forge,
@@ -60,6 +63,7 @@ def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) 
         history=history_on(instance, settings),
         notifier=notifier(settings),
         metrics=metrics(settings),
+        audit=audit_on(instance, settings),
     )
 
 
@@ -84,6 +88,24 @@ def record_in(kind: type[R], event: EventLogEntry, settings: Settings) -> R | No
 def history_on(instance: DagsterInstance, settings: Settings) -> History:
     """The history in this instance's event log, sealed with this installation's key."""
     return DagsterHistory(instance, settings.seal_key.read())
+
+
+def audit_on(instance: DagsterInstance, settings: Settings) -> AuditTrail:
+    """The audit trail in the database of this instance's event log; opened at first use."""
+    from flowmaster_delivery.adapters.audit_trail import AuditTable
+
+    return AuditTable(lambda: _engine_of(instance), settings.seal_key.read)
+
+
+def _engine_of(instance: DagsterInstance) -> Engine:
+    storage = instance.event_log_storage
+    found = getattr(storage, "engine", None) or getattr(storage, "_engine", None)
+    if isinstance(found, Engine):
+        return found
+    raise Permanent(
+        f"{type(storage).__name__} keeps no audit trail; configure the event_log_storage of "
+        "flowmaster_delivery.defs.event_log, or PostgreSQL"
+    )
 
 
 def clusters(settings: Settings, catalog: Catalog) -> ClusterOf:

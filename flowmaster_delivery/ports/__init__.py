@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flowmaster_delivery.model.rollout import Lease
 from flowmaster_delivery.model.run import LaunchedRun, RunOrder, RunReason
+from flowmaster_delivery.ports.audit import AuditTrail
 from flowmaster_delivery.ports.cluster import Cluster, ClusterOf
 from flowmaster_delivery.ports.forge import Forge, Registry
 from flowmaster_delivery.ports.history import History, Record
@@ -28,9 +29,11 @@ class Ports:
     history: History
     notifier: Notifier
     metrics: MetricsOf
+    audit: AuditTrail
 
 
 __all__ = [
+    "AuditTrail",
     "Cluster",
     "ClusterOf",
     "Forge",

@@ -31,6 +31,7 @@ from flowmaster_delivery.model.rollout import (
 )
 from flowmaster_delivery.ports import Cluster, Ports
 from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_metrics import FakeMetrics
@@ -160,6 +161,7 @@ def world(target: Target) -> Iterator[World]:
         history,
         FakeNotifier(),
         FakeMetrics(),
+        FakeAudit(),
     )
     yield World(target, api, clusters(environment), environment, services, ports, history)
     clusters.close()

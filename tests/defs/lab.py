@@ -33,6 +33,7 @@ from flowmaster_delivery.policy.asking import Asker, Via
 from flowmaster_delivery.ports import Cluster, Ports
 from flowmaster_delivery.settings import Settings
 from tests.defs.conftest import SEAL_KEY
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
@@ -98,6 +99,7 @@ class Lab:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     probe: FakeProbe = field(default_factory=FakeProbe)
+    audit: FakeAudit = field(default_factory=FakeAudit)
     now: datetime = NOW
 
     def __post_init__(self) -> None:
@@ -111,7 +113,14 @@ class Lab:
     def ports(self) -> Ports:
         p = self.platform
         return Ports(
-            p.forge, p.registry, self._cluster, self.probe, p.history, p.notifier, self.metrics
+            p.forge,
+            p.registry,
+            self._cluster,
+            self.probe,
+            p.history,
+            p.notifier,
+            self.metrics,
+            self.audit,
         )
 
     def _cluster(self, environment: Environment) -> Cluster:

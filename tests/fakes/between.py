@@ -48,4 +48,5 @@ def between(ports: Ports, call: Call) -> Ports:
         history=wrapped(ports.history, "history"),
         notifier=wrapped(ports.notifier, "notifier"),
         metrics=one_of(ports.metrics, "metrics"),
+        audit=wrapped(ports.audit, "audit"),
     )

@@ -24,6 +24,7 @@ from flowmaster_delivery.ports import Cluster, ClusterOf, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.app import app
 from tests.builders import a_catalog, digest
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_launcher import FakeLauncher
@@ -53,6 +54,7 @@ class FakeOffice:
     history: FakeHistory = field(default_factory=FakeHistory)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    audit: FakeAudit = field(default_factory=FakeAudit)
     now: datetime = START
     hook_secrets: bool = True
     clusters: ClusterOf = no_cluster
@@ -67,6 +69,7 @@ class FakeOffice:
             history=self.history,
             notifier=FakeNotifier(),
             metrics=self.metrics,
+            audit=self.audit,
         )
 
     def settings(self) -> Settings:

@@ -28,6 +28,7 @@ from flowmaster_delivery.model.rollout import (
     Method,
 )
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_metrics import FakeMetrics
@@ -110,6 +111,7 @@ class Platform:
             self.history,
             self.notifier,
             self.metrics,
+            FakeAudit(),
         )
 
     def _no_cluster(self, environment: Environment) -> object:

@@ -28,6 +28,7 @@ from flowmaster_delivery.model.promotion import Hold
 from flowmaster_delivery.model.rollback import Action, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, Pod, Progress
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -88,6 +89,7 @@ class Stage:
             self.history,
             self.notifier,
             FakeMetrics(),
+            FakeAudit(),
         )
 
     def go(

@@ -45,6 +45,7 @@ from flowmaster_delivery.model.source import Person, PipelineState
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Ports
 from tests.fakes.away import Outage, distant
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_probe import FakeProbe
@@ -107,7 +108,7 @@ class Stage:
         p = self.platform
         ports = Ports(
             p.forge, p.registry, lambda _: self.cluster, FakeProbe(), p.history, p.notifier,
-            self.metrics,
+            self.metrics, FakeAudit(),
         )  # fmt: skip
         return distant(ports, self.outage) if self.outage else ports
 

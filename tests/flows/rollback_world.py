@@ -23,6 +23,7 @@ from flowmaster_delivery.model.rollout import DeploymentRecord, PodProblem
 from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.ports import Ports, Record
 from tests.builders import a_service
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -81,7 +82,7 @@ class World:
     def ports(self) -> Ports:
         return Ports(
             self.forge, FakeRegistry(), lambda _: self.cluster, FakeProbe(), self.history,
-            self.notifier, FakeMetrics(),
+            self.notifier, FakeMetrics(), FakeAudit(),
         )  # fmt: skip
 
     def work(self, run: str = "run-1", by: str = "flowmaster", reason: str = "") -> Work:

@@ -24,6 +24,7 @@ from flowmaster_delivery.model.rollout import (
     Method,
 )
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -60,6 +61,7 @@ class World:
             self.history,
             FakeNotifier(),
             FakeMetrics(),
+            FakeAudit(),
         )
 
     def at(self, service: Service = API, environment: Environment = DEV) -> HealthObservation:

@@ -36,6 +36,7 @@ from flowmaster_delivery.model.rollback import RollbackMethod
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.ports import Ports
 from tests.builders import NOON, a_catalog, a_service
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_metrics import FakeMetrics
@@ -99,7 +100,7 @@ class World:
     def ports(self) -> Ports:
         return Ports(
             FakeForge(), self.registry, lambda _: self.cluster, FakeProbe(), self.history,
-            FakeNotifier(), FakeMetrics(),
+            FakeNotifier(), FakeMetrics(), FakeAudit(),
         )  # fmt: skip
 
     @property

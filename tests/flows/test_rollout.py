@@ -34,6 +34,7 @@ from flowmaster_delivery.model.rollout import (
     PodProblem,
 )
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster, Killed
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -87,6 +88,7 @@ class World:
             self.history,
             FakeNotifier(),
             FakeMetrics(),
+            FakeAudit(),
         )
 
     def ship(

@@ -17,6 +17,7 @@ from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Ports
 from tests.builders import a_service
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_cluster import FakeCluster
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
@@ -87,7 +88,7 @@ class World:
     def ports(self) -> Ports:
         return Ports(
             FakeForge(), FakeRegistry(), lambda _: self.cluster, FakeProbe(), self.history,
-            self.notifier, self.metrics,
+            self.notifier, self.metrics, FakeAudit(),
         )  # fmt: skip
 
     def brought(self, name: str, digest: str, version: str, **changes: object) -> DeploymentRecord:

@@ -29,6 +29,7 @@ from flowmaster_delivery.model.promotion import Candidate
 from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.ports import Cluster, Ports
+from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_forge import FakeForge
 from tests.fakes.fake_history import FakeHistory
 from tests.fakes.fake_notifier import FakeNotifier
@@ -156,6 +157,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             history,
             FakeNotifier(),
             lambda _: metrics,
+            FakeAudit(),
         )
         await_until(lambda: cluster.workload(API).available == PODS, 60)
         visitors = Visitors(address)
