@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.redaction import learn
 
 PREFIX = "FLOWMASTER_"
 SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -24,16 +25,22 @@ class Secret:
     name: str
 
     def read(self) -> str:
-        """Raise Permanent, naming what to set, where there is none."""
+        """Its value, which from now on this process shows to nobody; read anew at every call.
+
+        Raise Permanent, naming what to set, where there is none.
+        """
         if self.path is None:
             raise Permanent(f"no {self.name} is configured; set {PREFIX}{self.name.upper()}_FILE")
         try:
-            return self.path.read_text(encoding="utf-8").strip()
-        except OSError as error:
+            value = self.path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
             raise Permanent(
-                f"{self.name} cannot be read from {self.path}: {error.strerror}; "
+                f"{self.name} cannot be read from {self.path}: {why}; "
                 f"check {PREFIX}{self.name.upper()}_FILE"
-            ) from error
+            ) from None  # what was read of it is in the cause
+        learn(self.name, value)
+        return value
 
     def read_optional(self) -> str | None:
         return self.read() if self.path is not None else None
@@ -118,17 +125,22 @@ def smoke_secret(settings: Settings, environment: str, name: str) -> str:
         if not path.is_file():
             continue
         try:
-            return path.read_text(encoding="utf-8").strip()
+            value = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             words = f"the secret {name!r} for {environment} cannot be read"
             raise Permanent(f"{words} ({type(error).__name__}); check its file") from None
+        learn(f"{environment}/{name}", value)
+        return value
     raise Permanent(f"there is no secret {name!r} for {environment} in {PREFIX}SECRETS_DIR")
 
 
 def caller_token(environ: Mapping[str, str] | None = None) -> str | None:
     """The GitLab token of whoever runs a command (FLOWMASTER_TOKEN); never part of Settings."""
     env = os.environ if environ is None else environ
-    return env.get(f"{PREFIX}TOKEN") or None
+    token = env.get(f"{PREFIX}TOKEN") or None
+    if token:
+        learn("caller's token", token)
+    return token
 
 
 def variables_of(settings: Settings) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flowmaster_delivery.redaction import forget_all
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -18,6 +20,13 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "KUBEBUILDER_ASSETS", "KUBEC
 """What a test may see of its surroundings: how to find programs, and where real servers are."""
 
 KEPT_PREFIXES = ("FLOWMASTER_TEST_", "PYTEST_")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_secret_yet() -> Iterator[None]:
+    """What one test has read is no secret of the next."""
+    yield
+    forget_all()
 
 
 @pytest.fixture(autouse=True)

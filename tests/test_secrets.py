@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flowmaster_delivery.model.errors import Permanent
-from flowmaster_delivery.settings import Settings, smoke_secret, variables_of
+from flowmaster_delivery.redaction import HIDDEN, hidden
+from flowmaster_delivery.settings import Settings, caller_token, smoke_secret, variables_of
 
 
 @pytest.fixture
@@ -46,6 +47,31 @@ def test_what_is_not_there_is_named_with_the_variable_to_set(settings: Settings)
         smoke_secret(settings, "dev", "none")
     with pytest.raises(Permanent, match="set FLOWMASTER_SECRETS_DIR"):
         smoke_secret(Settings.from_environ({}), "dev", "login")
+
+
+def test_what_was_read_is_hidden_from_then_on(settings: Settings) -> None:
+    assert hidden("for staging") == "for staging"
+    smoke_secret(settings, "staging", "login")
+    assert hidden("for staging") == HIDDEN
+
+
+def test_a_configured_secret_is_hidden_once_it_is_read_and_never_shown_where_it_is_no_text(
+    tmp_path: Path,
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("hunter2hunter2\n")
+    secret = Settings.from_environ({"FLOWMASTER_SEAL_KEY_FILE": str(key)}).seal_key
+    assert hidden(secret.read()) == HIDDEN
+    key.write_bytes(b"hunter3\xff")
+    with pytest.raises(Permanent, match="not text in UTF-8; check FLOWMASTER_SEAL_KEY") as caught:
+        secret.read()
+    assert "hunter3" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_the_token_of_whoever_runs_a_command_is_hidden_in_what_the_command_says() -> None:
+    token = caller_token({"FLOWMASTER_TOKEN": "token-of-dana"})
+    assert hidden(f"GitLab: {token}") == f"GitLab: {HIDDEN}"
 
 
 def test_what_is_no_text_is_not_shown(settings: Settings, folder: Path) -> None:

@@ -17,6 +17,7 @@ from flowmaster_delivery.model.rollout import DeploymentRecord
 from flowmaster_delivery.model.seal import proves, signature
 from flowmaster_delivery.model.verification import Verification
 from flowmaster_delivery.ports import Record
+from flowmaster_delivery.redaction import hidden_within
 
 KINDS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
@@ -38,9 +39,12 @@ KINDS: dict[str, TypeAdapter[Any]] = {
 
 
 def encode(record: Record) -> str:
-    """`{"kind": class name, "record": fields}`; times as ISO 8601 with their offset."""
+    """`{"kind": class name, "record": fields}`; times as ISO 8601 with their offset.
+
+    Secrets are hidden here, before the seal: the event log does so too, and would break it.
+    """
     kind = type(record).__name__
-    fields = KINDS[kind].dump_python(record, mode="json")
+    fields = hidden_within(KINDS[kind].dump_python(record, mode="json"))
     return json.dumps({"kind": kind, "record": fields}, sort_keys=True, separators=(",", ":"))
 
 

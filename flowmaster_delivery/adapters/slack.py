@@ -9,6 +9,7 @@ from collections.abc import Callable
 from flowmaster_delivery.adapters.wire import MEGABYTE, Wire
 from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.model.events import Event, Severity
+from flowmaster_delivery.redaction import hidden
 
 LOG = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def _section(text: str) -> dict[str, object]:
 
 
 def escaped(text: str) -> str:
-    """Text that names nobody and links nowhere, whatever a commit's title says."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that names nobody, links nowhere and shows no secret, whatever a commit's title says."""
+    return hidden(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _address(url: str) -> str:

@@ -37,6 +37,7 @@ from flowmaster_delivery.model.errors import (
     Transient,
     Unreachable,
 )
+from flowmaster_delivery.redaction import hidden
 
 T = TypeVar("T")
 
@@ -212,7 +213,10 @@ def on_loopback(url: str) -> bool:
 
 
 def excerpt(text: str | bytes, limit: int = 200) -> str:
-    """The beginning of what a server said, in one printable line."""
-    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    """The beginning of what a server said, in one printable line.
+
+    Some say our own secrets back to us: they are hidden before the cut, which would halve them.
+    """
+    words = hidden(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
     line = " ".join("".join(c if c.isprintable() else " " for c in words[: 4 * limit]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -9,6 +9,7 @@ import click
 
 from flowmaster_delivery.cli.session import Session, exit_status
 from flowmaster_delivery.model.errors import DeliveryError, nearest
+from flowmaster_delivery.redaction import hidden
 from flowmaster_delivery.settings import Settings
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -71,7 +72,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except DeliveryError as error:
-            click.echo(f"flowmaster: {error}", err=True)
+            click.echo(f"flowmaster: {hidden(str(error))}", err=True)
             ctx.exit(exit_status(error))
 
 

@@ -22,11 +22,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
+from flowmaster_delivery.defs.unrevealing import UnrevealingLog
+
 CONNECTIONS = 8
 """Kept open per process; more are opened while they are needed."""
 
 
-class EventLog(ConsolidatedSqliteEventLogStorage):
+class EventLog(UnrevealingLog, ConsolidatedSqliteEventLogStorage):
     """`event_log_storage` of dagster.yaml. `base_dir` is the folder of its one file."""
 
     @property

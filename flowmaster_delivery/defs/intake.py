@@ -22,6 +22,7 @@ from dagster import (
 
 from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform
+from flowmaster_delivery.defs.unrevealing import unrevealing_look
 from flowmaster_delivery.flows.intake import Look, look
 from flowmaster_delivery.model.catalog import Repository
 from flowmaster_delivery.model.errors import DeliveryError
@@ -54,6 +55,7 @@ def intake_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Branches, tags and pipelines of every repository: what is new is ordered.",
     )
+    @unrevealing_look
     def intake(context: SensorEvaluationContext) -> SensorResult:
         ports = platform.ports(platform.instance(context))
         memory = unpack(context.cursor)

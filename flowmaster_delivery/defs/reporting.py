@@ -25,6 +25,7 @@ from dagster import (
 
 from flowmaster_delivery.defs import submissions as tags
 from flowmaster_delivery.defs.resources import Platform, clock
+from flowmaster_delivery.defs.unrevealing import unrevealing_look
 from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method
 from flowmaster_delivery.policy.submission import Purpose
@@ -66,6 +67,7 @@ def reporting_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Writes environments and deployments to GitLab, from the runs.",
     )
+    @unrevealing_look
     def back_to_gitlab(context: SensorEvaluationContext) -> SensorResult:
         written: dict[str, str] = json.loads(context.cursor or "{}")
         ports = platform.ports(platform.instance(context))

@@ -29,6 +29,7 @@ from dagster import (
 from flowmaster_delivery.defs import submissions as tags
 from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform, clock
+from flowmaster_delivery.defs.unrevealing import unrevealing_look
 from flowmaster_delivery.flows.image import Source
 from flowmaster_delivery.flows.orders import shipping
 from flowmaster_delivery.flows.release import came_to_an_end
@@ -54,6 +55,7 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Starts the deployment of what a promotion run admitted.",
     )
+    @unrevealing_look
     def ship(context: SensorEvaluationContext) -> SensorResult:
         now = clock()
         since = datetime.fromisoformat(context.cursor) if context.cursor else now - FIRST_LOOK

@@ -5,6 +5,7 @@ Errors have one form: `{"error": {"kind": "refused", "message": "what, to what, 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,7 +24,8 @@ from flowmaster_delivery.model.errors import (
     Transient,
     UnknownName,
 )
-from flowmaster_delivery.web.identity import Forbidden, Unauthenticated
+from flowmaster_delivery.redaction import hidden, hidden_within, meanwhile, reveals
+from flowmaster_delivery.web.identity import Forbidden, Unauthenticated, token_of
 
 LOG = logging.getLogger(__name__)
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
@@ -44,12 +46,15 @@ STATUSES: tuple[tuple[type[DeliveryError], int, str], ...] = (
 
 def as_json(value: object, status: int = 200) -> Response:
     """Dataclasses, times and enums as JSON: times are ISO 8601, enums their values."""
-    content = ANYTHING.dump_json(value)
+    content = ANYTHING.dump_json(value).decode()
+    if reveals(content):
+        content = json.dumps(hidden_within(json.loads(content)))
     return Response(content, status_code=status, media_type="application/json")
 
 
 def failed(status: int, kind: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"kind": kind, "message": message}}, status_code=status)
+    said = {"kind": kind, "message": hidden(message)}
+    return JSONResponse({"error": said}, status_code=status)
 
 
 def of_error(error: DeliveryError) -> Response:
@@ -67,13 +72,16 @@ def of_error(error: DeliveryError) -> Response:
 def answered(
     handler: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors of ours become answers."""
+    """A handler whose errors become answers; nothing that it says shows the caller's token."""
 
     async def answering(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except DeliveryError as error:
-            return of_error(error)
+        with meanwhile(token_of(request)):
+            try:
+                return await handler(request)
+            except DeliveryError as error:
+                return of_error(error)
+            except Exception as error:  # noqa: BLE001  # told while the token is still hidden
+                return await unforeseen(request, error)
 
     return answering
 

@@ -25,7 +25,7 @@ class Forbidden(Permanent):
 
 def person(request: Request, office: Office) -> Person:
     """The GitLab person whose token the request carries; raise Unauthenticated without one."""
-    token = _token(request)
+    token = token_of(request)
     if token is None:
         raise Unauthenticated(
             "this needs your own GitLab token: set FLOWMASTER_TOKEN "
@@ -43,7 +43,7 @@ def asker(request: Request, office: Office, environment: Environment | None = No
     """The name of whoever asks; in an environment with operators, only one of them may."""
     named = office.settings.identity_header
     from_proxy = request.headers.get(named) if named else None
-    if _token(request) is not None:
+    if token_of(request) is not None:
         name = person(request, office).username
     elif from_proxy:
         name = from_proxy
@@ -64,7 +64,8 @@ def _check_operator(name: str, office: Office, environment: Environment | None) 
         )
 
 
-def _token(request: Request) -> str | None:
+def token_of(request: Request) -> str | None:
+    """The token that the request shows, whoever's it is."""
     private = request.headers.get("private-token")
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     return private or (bearer.strip() if scheme.lower() == "bearer" else "") or None

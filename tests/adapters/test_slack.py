@@ -12,6 +12,7 @@ from flowmaster_delivery.adapters.notifiers import LogNotifier, SeveralNotifiers
 from flowmaster_delivery.adapters.slack import SlackNotifier, message
 from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.model.events import Event, Severity
+from flowmaster_delivery.redaction import learn
 from tests.fakes.far_end import FarEnd, Reply
 
 HOOK = "/services/T000/B000/s3cr3t"
@@ -46,6 +47,13 @@ def test_a_commits_title_calls_nobody_and_links_nowhere() -> None:
     told = json.dumps(message(event(text="<!channel> <http://evil|click> & co")))
     assert "<!channel>" not in told
     assert "<http://evil" not in told
+
+
+def test_no_secret_is_told_to_anybody() -> None:
+    learn("gitlab_token", "planted-0123456789")
+    body = json.dumps(message(event(title="a planted-0123456789", text="b planted-0123456789")))
+    assert "planted" not in body
+    assert json.loads(body)["text"] == "a •••: b •••"
 
 
 def test_a_long_text_is_cut_to_what_slack_takes() -> None:

@@ -25,6 +25,7 @@ from flowmaster_delivery.model.errors import (
     Transient,
     Unreachable,
 )
+from flowmaster_delivery.redaction import learn
 from tests.fakes.far_end import FarEnd, Reply
 
 
@@ -185,6 +186,12 @@ def test_an_address_of_no_known_kind_is_permanent(wire: Wire) -> None:
 )
 def test_a_proxy_is_never_asked_for_this_machine(url: str, expected: bool) -> None:
     assert on_loopback(url) is expected
+
+
+def test_an_excerpt_shows_no_secret_of_ours_and_none_by_half() -> None:
+    learn("gitlab_token", "planted-0123456789")
+    assert excerpt(b"you sent planted-0123456789!") == "you sent •••!"
+    assert "plan" not in excerpt("x" * 195 + "planted-0123456789")
 
 
 def test_an_excerpt_is_one_short_printable_line() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -165,6 +166,36 @@ def test_a_secret_that_the_service_echoes_is_not_shown(stage: Stage) -> None:
     result = stage.run(way(LOGIN))
     assert PASSWORD not in repr(result)
     assert "`user.name` is 'not •••'" in result.words
+
+
+def test_a_secret_at_the_cut_of_a_long_answer_is_not_halved(stage: Stage) -> None:
+    echoed = "x" * 70 + PASSWORD
+    stage.say("POST /login", HttpAnswer(200, {"user": {"name": echoed}}, 0.1))
+    assert PASSWORD[:5] not in repr(stage.run(way(LOGIN)))
+
+
+def test_a_secret_that_is_written_otherwise_is_not_shown(stage: Stage) -> None:
+    stage.secrets["smoke-password"] = "it's 'quoted' \\ here"
+    echoed = f"basic {b64encode(b'smoke:' + stage.secrets['smoke-password'].encode()).decode()}"
+    for name in (stage.secrets["smoke-password"], echoed):
+        stage.say("POST /login", HttpAnswer(200, {"user": {"name": name}}, 0.1))
+        words = stage.run(way(LOGIN)).words
+        assert "quoted" not in words
+        assert echoed[-12:] not in words
+        assert "•••" in words
+
+
+def test_a_session_that_an_earlier_call_gave_is_a_secret_where_a_header_carries_it(
+    stage: Stage,
+) -> None:
+    session = "0123456789abcdef"
+    stage.say("POST /login", HttpAnswer(200, {"token": session}, 0.1))
+    stage.say("GET /me", HttpAnswer(200, {"you": f"are {session}"}, 0.1))
+    login = replace(LOGIN, expect={}, save={"token": "token"})
+    me = HttpStep("GET", "/me", headers={"Authorization": "Bearer {token}"}, expect={"you": "dana"})
+    result = stage.run(way(login, me))
+    assert "`you` is 'are •••', 'dana' was expected" in result.words
+    assert session not in repr(result)
 
 
 def test_every_test_is_run_so_that_all_reasons_are_seen_at_once(stage: Stage) -> None:

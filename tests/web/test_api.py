@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from flowmaster_delivery.model.errors import Denied, Throttled, Unreachable
 from flowmaster_delivery.ports import RunReason
+from flowmaster_delivery.redaction import learn
 from flowmaster_delivery.web.app import app
 from tests.fakes.office import FakeOffice
 
@@ -98,6 +99,26 @@ def test_what_nobody_foresaw_leaves_nothing_of_itself(office: FakeOffice) -> Non
         answer = client.get("/api/holds")
     assert answer.status_code == 500
     assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize("error", [Denied, RuntimeError])
+def test_the_callers_token_is_in_no_answer_and_no_log(
+    office: FakeOffice, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    def echoing(token: str) -> None:
+        raise error(f"GitLab says that {token} has expired")
+
+    office.forge.person_of = echoing  # type: ignore[method-assign,assignment]
+    with TestClient(office.app(), "http://127.0.0.1", raise_server_exceptions=False) as client:
+        answer = client.post("/api/holds", json=HOLD, headers={"private-token": "token-of-dana"})
+    assert answer.status_code in (401, 500)
+    assert "token-of-dana" not in answer.text + caplog.text
+
+
+def test_a_secret_in_a_record_is_in_no_answer(client: TestClient) -> None:
+    client.post("/api/holds", json={**HOLD, "reason": 'said "planted-0123"'})
+    learn("gitlab_token", 'said "planted-0123"')
+    assert client.get("/api/holds").json()[0]["reason"] == "•••"
 
 
 def test_the_proxys_word_counts_only_where_its_header_is_named(

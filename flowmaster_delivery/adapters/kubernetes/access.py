@@ -8,7 +8,7 @@ from typing import Any
 import urllib3
 from kubernetes import client, config
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from flowmaster_delivery.adapters.wire import on_loopback
 from flowmaster_delivery.model.errors import Permanent, UnknownName
@@ -31,13 +31,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
         if kubeconfig is None:
             config.load_incluster_config(client_configuration=settings)
         else:
-            content = _read(kubeconfig, context)
-            config.load_kube_config_from_dict(
-                content,
-                context=context,
-                client_configuration=settings,
-                persist_config=False,
-            )
+            _load(kubeconfig, context, settings)
     except config.ConfigException as error:
         raise Permanent(
             f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
@@ -48,18 +42,43 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
     return client.ApiClient(settings)
 
 
+def _load(kubeconfig: Path, context: str | None, settings: client.Configuration) -> None:
+    """What is odd in a kubeconfig is not shown, and neither is the library's error: it has all of
+    the file."""
+    try:
+        config.load_kube_config_from_dict(
+            _read(kubeconfig, context),
+            context=context,
+            client_configuration=settings,
+            persist_config=False,
+        )
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        raise Permanent(
+            f"kubeconfig {kubeconfig} is not of the form of one ({type(error).__name__}): see its "
+            "clusters and users, and the files that they name; check FLOWMASTER_KUBECONFIG"
+        ) from None
+
+
 def _read(kubeconfig: Path, context: str | None) -> dict[str, Any]:
     try:
         content = YAML(typ="safe").load(kubeconfig.read_text(encoding="utf-8"))
-    except (OSError, YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise Permanent(
-            f"kubeconfig {kubeconfig} cannot be read: {error}; check FLOWMASTER_KUBECONFIG"
-        ) from error
+            f"kubeconfig {kubeconfig} cannot be read: {_why(error)}; check FLOWMASTER_KUBECONFIG"
+        ) from None  # YAML's error shows the lines around: tokens stand in them
     if not isinstance(content, dict):
         raise Permanent(f"kubeconfig {kubeconfig} is not a kubeconfig; check FLOWMASTER_KUBECONFIG")
     _refuse_programs(kubeconfig, content, context)
     _make_absolute(content, kubeconfig.absolute().parent)
     return content
+
+
+def _why(error: OSError | UnicodeDecodeError | YAMLError) -> str:
+    """Where and what, with nothing of the file in it."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    return f"line {mark.line + 1} is not YAML" if mark else "it is not YAML in UTF-8"
 
 
 def _make_absolute(content: dict[str, Any], folder: Path) -> None:

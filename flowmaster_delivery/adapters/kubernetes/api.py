@@ -23,6 +23,7 @@ from tenacity import (
 )
 
 from flowmaster_delivery.adapters.kubernetes.limits import LOOKS_PER_SECOND, TokenBucket
+from flowmaster_delivery.adapters.wire import excerpt
 from flowmaster_delivery.model.errors import (
     DeliveryError,
     Denied,
@@ -34,6 +35,7 @@ from flowmaster_delivery.model.errors import (
     Transient,
     Unreachable,
 )
+from flowmaster_delivery.redaction import learn
 
 Object = dict[str, Any]
 
@@ -165,7 +167,7 @@ class Api:
         event = json.loads(line)
         if event["type"] == "ERROR":
             code = int(event["object"].get("code") or 0)
-            said = event["object"].get("message", "")
+            said = excerpt(str(event["object"].get("message", "")))
             if code == 410:
                 raise Expired(f"the watch at {self.server} has expired: {said}")
             raise Unreachable(f"the watch at {self.server} failed: {said}")
@@ -214,6 +216,8 @@ class Api:
     ) -> urllib3.response.BaseHTTPResponse:
         headers = dict(headers)
         api_client.update_params_for_auth(headers, [], ["BearerToken"])
+        if "authorization" in headers:
+            learn(f"credentials for {self.server}", headers["authorization"].rpartition(" ")[2])
         payload = None if body is None else json.dumps(body).encode()
         try:
             pool: urllib3.PoolManager = api_client.rest_client.pool_manager
@@ -271,9 +275,9 @@ def _said(text: bytes) -> tuple[str, str]:
     """Reason and message of a Status object; the beginning of the text where it is none."""
     try:
         status = json.loads(text)
-        return str(status.get("reason", "")), str(status.get("message", ""))[:500]
+        return str(status.get("reason", "")), excerpt(str(status.get("message", "")), 500)
     except (ValueError, AttributeError):
-        return "", text[:200].decode("utf-8", "replace")
+        return "", excerpt(text)
 
 
 def _seconds(text: str | None) -> float | None:

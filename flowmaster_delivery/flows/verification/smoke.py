@@ -117,14 +117,29 @@ class _Way:
             return Outcome.ERROR, f"{_named(step)} could not be asked: {error}"
         said = f"{answer.status} in {answer.seconds:.3f} s"
         self._evidence[f"{number}. {_named(step)}"] = said
-        wrong = _unexpected(step, answer) or self._save(step, answer)
+        wrong = self._unexpected(step, answer) or self._save(step, answer)
         return (Outcome.FAILURE, wrong) if wrong else None
 
     def _call(self, step: HttpStep) -> HttpCall:
         values = self._values
-        headers = {name: str(values.filled(text)) for name, text in step.headers.items()}
+        headers = {name: values.in_header(text) for name, text in step.headers.items()}
         body = None if step.body is None else values.filled(step.body)
         return HttpCall(step.method, self._base + values.in_path(step.path), headers, body)
+
+    def _unexpected(self, step: HttpStep, answer: HttpAnswer) -> str:
+        """How an answer differs from what the step expects; empty where it does not."""
+        if answer.status != step.status:
+            return f"{_named(step)} answered {answer.status}, {step.status} was expected"
+        if (step.expect or step.save) and answer.json is None:
+            return f"{_named(step)} answered {answer.status} without JSON"
+        for path, wanted in step.expect.items():
+            value = found_at(answer.json, path)
+            if isinstance(value, Missing):
+                return f"{_named(step)}: `{path}` is missing"
+            if not _same(value, wanted):
+                is_, should_be = self._values.shown(value), self._values.shown(wanted)
+                return f"{_named(step)}: `{path}` is {is_}, {should_be} was expected"
+        return ""
 
     def _save(self, step: HttpStep, answer: HttpAnswer) -> str:
         for name, path in step.save.items():
@@ -135,29 +150,9 @@ class _Way:
         return ""
 
 
-def _unexpected(step: HttpStep, answer: HttpAnswer) -> str:
-    """How an answer differs from what the step expects; empty where it does not."""
-    if answer.status != step.status:
-        return f"{_named(step)} answered {answer.status}, {step.status} was expected"
-    if (step.expect or step.save) and answer.json is None:
-        return f"{_named(step)} answered {answer.status} without JSON"
-    for path, wanted in step.expect.items():
-        value = found_at(answer.json, path)
-        if isinstance(value, Missing):
-            return f"{_named(step)}: `{path}` is missing"
-        if not _same(value, wanted):
-            return f"{_named(step)}: `{path}` is {_shown(value)}, {_shown(wanted)} was expected"
-    return ""
-
-
 def _same(value: object, wanted: object) -> bool:
     """As JSON compares: true is not 1."""
     return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _named(step: HttpStep) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.redaction import forms_of, hidden, without
 
 SECRET = "secret:"  # noqa: S105  # what a reference begins with
+LONGEST = 80
+"""Characters of a value that are shown."""
 PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-HIDDEN = "•••"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Values:
     def __init__(self, secrets: Callable[[str], str]) -> None:
         self._secrets = secrets
         self._saved: dict[str, object] = {}
-        self._used: set[str] = set()
+        self._used: frozenset[str] = frozenset()
 
     def save(self, name: str, value: object) -> None:
         self._saved[name] = value
@@ -72,11 +74,21 @@ class Values:
         """The path with its places filled, each as one segment whatever it contains."""
         return PLACE.sub(lambda place: quote(str(self._known(place[1])), safe=""), path)
 
+    def in_header(self, text: str) -> str:
+        """A header's value. What earlier steps saved for it lets somebody in (a session, a token),
+        so it is a secret from now on."""
+        for place in PLACE.finditer(text):
+            self._used |= forms_of(str(self._known(place[1])))
+        return str(self.filled(text))
+
     def hidden(self, words: str) -> str:
         """The words without any secret that was used."""
-        for secret in sorted(self._used, key=len, reverse=True):
-            words = words.replace(secret, HIDDEN)
-        return words
+        return hidden(without(sorted(self._used, key=len, reverse=True), words))
+
+    def shown(self, value: object) -> str:
+        """A value of an answer as people may see it: hidden first, then cut."""
+        text = self.hidden(repr(value))
+        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
     def _known(self, name: str) -> object:
         if name not in self._saved:
@@ -86,5 +98,5 @@ class Values:
     def _secret(self, name: str) -> str:
         value = self._secrets(name)
         if value:
-            self._used.add(value)
+            self._used |= {value} | forms_of(value)
         return value

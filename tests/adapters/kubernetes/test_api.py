@@ -167,6 +167,43 @@ def set_image(cluster: KubernetesCluster) -> str:
     return done.resource_version
 
 
+@pytest.mark.parametrize(
+    "body", [f'{{"message": "{"x" * 495}{SECRET}"}}', f"<p>{'x' * 170}Bearer {SECRET}</p>"]
+)
+def test_a_server_that_says_the_token_back_has_it_hidden(far: FarEnd, api: Api, body: str) -> None:
+    far.say(PATH, Reply(body.encode(), 403))
+    with pytest.raises(Denied) as caught:
+        api.get(PATH)
+    assert SECRET[:6] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"client-certificate-data": f"{SECRET}!", "client-key-data": SECRET},
+        {"tokenFile": "/nonexistent"},
+        [SECRET],
+        {"token": SECRET, "exec": None},
+    ],
+)
+def test_a_kubeconfig_that_is_odd_is_refused_without_what_stands_in_it(
+    tmp_path: Path, user: dict[str, object]
+) -> None:
+    with pytest.raises(Permanent, match=r"FLOWMASTER_KUBECONFIG|running a program") as caught:
+        connect(kubeconfig(tmp_path, "https://127.0.0.1:1", user), None)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_kubeconfig_that_is_no_yaml_is_refused_without_the_lines_around(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(f"users:\n- user: {{token: {SECRET}, x: [}}\n")
+    with pytest.raises(Permanent, match="line 2 is not YAML; check FLOWMASTER_") as caught:
+        connect(path, None)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_patch_without_an_answer_that_was_carried_out_is_done(
     far: FarEnd, cluster: KubernetesCluster
 ) -> None:
