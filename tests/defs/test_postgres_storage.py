@@ -152,6 +152,19 @@ def test_the_password_is_nowhere_but_in_its_file(
         assert PASSWORD.split()[-1] not in words
 
 
+def test_a_secret_that_this_process_has_read_is_hidden_in_what_is_stored(
+    on_postgres: DagsterInstance, postgres: Postgres
+) -> None:
+    """That of the database among them: whoever prints it by mistake prints nothing."""
+    write(on_postgres)
+    said = AssetMaterialization("a", description=f"connected with {PASSWORD}")
+    on_postgres.report_runless_asset_event(said)
+    stored = postgres.execute(database_of(on_postgres), "SELECT event FROM event_logs")
+    assert len(stored) == 2
+    assert "connected with " in str(stored)
+    assert PASSWORD.split()[-1] not in str(stored)
+
+
 def test_a_wrong_password_is_said_without_it(postgres: Postgres, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-password")

@@ -29,6 +29,7 @@ from sqlalchemy.engine import Connection, Engine
 from flowmaster_delivery.defs.postgres.connecting import Database, Web, database
 from flowmaster_delivery.defs.postgres.sessions import again, or_find, session
 from flowmaster_delivery.defs.postgres.target import CONFIG, Target
+from flowmaster_delivery.defs.unrevealing import UnrevealingLog, unrevealing
 
 CREATING = 0x666C6F77
 """The advisory lock under which tables are made: several processes start on an empty database."""
@@ -127,8 +128,8 @@ class RunStorage(_Connected, PostgresRunStorage):
         return True
 
 
-class EventLog(_Connected, PostgresEventLogStorage):
-    """Events: the record."""
+class EventLog(_Connected, UnrevealingLog, PostgresEventLogStorage):
+    """Events: the record. What is stored shows no secret that this process has read."""
 
     def __init__(self, given: Database, autocreate: bool = True) -> None:
         super().__init__(str(given.target.url), should_autocreate_tables=False)
@@ -154,6 +155,7 @@ class EventLog(_Connected, PostgresEventLogStorage):
         return self.connect()
 
     def store_event(self, event: EventLogEntry) -> None:
+        event = unrevealing(event)
         row = self._event_to_row(event)
         event_id = or_find(lambda: self._insert(row), lambda: self._find(row))
         kind = event.dagster_event_type

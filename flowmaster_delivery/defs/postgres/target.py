@@ -11,6 +11,7 @@ from dagster import BoolSource, Field, IntSource, StringSource
 from sqlalchemy import URL
 
 from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.redaction import learn
 
 DRIVER = "postgresql+psycopg2"
 """Named, since SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3."""
@@ -97,7 +98,9 @@ class Target:
         """What a connection is made with beside the URL; read now, raise OSError where it fails."""
         if self.password_file is None:
             return {}
-        return {"password": self.password_file.read_text(encoding="utf-8").strip()}
+        password = self.password_file.read_text(encoding="utf-8").strip()
+        learn("database password", password)
+        return {"password": password}
 
     def __str__(self) -> str:
         return f"PostgreSQL at {self.hostname}:{self.port}/{self.db_name}"
