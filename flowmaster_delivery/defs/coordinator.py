@@ -102,7 +102,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         return rules.asker(
             Grant.opened(self.settings.seal_key.read(), sealed) if sealed else None,
             submission,
-            header_values(context, header) if header else (),
+            header_values(context, header) if header else None,
             datetime.now(UTC),  # noqa: TID251  # the coordinator's own clock
             sandbox=self.settings.sandbox,
         )
@@ -202,10 +202,11 @@ def _claims(submission: Submission, who: Asker) -> dict[str, str]:
     }
 
 
-def header_values(context: SubmitRunContext, name: str) -> tuple[str, ...]:
-    """Every value that the request has for the header; none where a run comes without a request.
+def header_values(context: SubmitRunContext, name: str) -> tuple[str, ...] | None:
+    """Every value that the request has for the header; None where a run comes without a request.
 
-    Dagster itself would answer with the first one of several.
+    Dagster itself would answer with the first one of several. A caller can make a proxy leave out
+    a header that it sets (`Connection: <header>`): a request without it is one that hides its name.
     """
     headers: Headers | None = getattr(getattr(context.workspace, "source", None), "headers", None)
-    return tuple(headers.getlist(name)) if headers is not None else ()
+    return tuple(headers.getlist(name)) if headers is not None else None

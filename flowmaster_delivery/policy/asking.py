@@ -28,7 +28,7 @@ class Via(StrEnum):
     SANDBOX = "sandbox"
     NOTHING = "nothing"
     UNREADABLE = "unreadable"
-    """The proxy's header is there and names nobody: somebody's proxy is not as it must be."""
+    """A request that must have the proxy's header, and whose header names nobody."""
 
 
 @dataclass(frozen=True, slots=True)

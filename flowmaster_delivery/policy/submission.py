@@ -78,19 +78,19 @@ class Submission:
 def asker(
     grant: Grant | None,
     submission: Submission,
-    named: Sequence[str],
+    named: Sequence[str] | None,
     now: datetime,
     *,
     sandbox: bool,
 ) -> Asker:
     """Who asks: by a grant of ours, by the proxy's word, or nobody that is known.
 
-    `named` are all values of the proxy's header.
+    `named` are all values of the proxy's header; None where there is no proxy, or no request.
     """
     environment = ",".join(submission.environments)
     if grant and grant.covers(submission.occasion, environment, now):
         return Asker(grant.asked_by, Via.GRANT)
-    if named:
+    if named is not None:
         return named_by_proxy(named)
     return Asker(LOCAL, Via.SANDBOX) if sandbox else Asker(ANONYMOUS, Via.NOTHING)
 
@@ -107,8 +107,8 @@ def refusal(
         )
     if who.via is Via.UNREADABLE:
         return (
-            "the header of the authenticating proxy does not name one GitLab user; "
-            "the proxy must set it once and drop what callers send in its place"
+            "the header of the authenticating proxy does not name one GitLab user; the proxy must "
+            "set it once for every request, and nothing else may reach the webserver"
         )
     if len(submission.environments) != 1:
         names = ", ".join(environments)

@@ -112,7 +112,7 @@ def test_operators_are_asked_in_an_automatic_environment_too(instance: DagsterIn
 
 
 @pytest.mark.parametrize(
-    "callers", [("sam", "eve"), ("sam", "sam"), ("sam,eve",), ("sam|grant",), ("",)]
+    "callers", [("sam", "eve"), ("sam", "sam"), ("sam,eve",), ("sam|grant",), ("",), ()]
 )
 @pytest.mark.parametrize("environment", ["dev", "production"])
 def test_a_header_that_names_not_one_user_is_refused_everywhere(

@@ -56,7 +56,7 @@ def a_submission(
 def test_a_grant_of_ours_names_the_asker() -> None:
     submission = a_submission()
     grant = Grant("intake", submission.occasion, "dev", NOW + timedelta(minutes=1))
-    found = asker(grant, submission, (), NOW, sandbox=False)
+    found = asker(grant, submission, None, NOW, sandbox=False)
     assert found == Asker("intake", Via.GRANT)
 
 
@@ -70,14 +70,14 @@ def test_a_grant_of_ours_names_the_asker() -> None:
     ids=["of another occasion", "of another environment", "expired"],
 )
 def test_a_grant_for_something_else_names_nobody(grant: Grant) -> None:
-    assert asker(grant, a_submission(), (), NOW, sandbox=False) == NOBODY
+    assert asker(grant, a_submission(), None, NOW, sandbox=False) == NOBODY
 
 
 def test_without_a_grant_the_proxys_word_counts_and_then_the_sandbox() -> None:
     submission = a_submission()
     assert asker(None, submission, ("dana",), NOW, sandbox=True) == DANA
-    assert asker(None, submission, (), NOW, sandbox=True) == Asker("local", Via.SANDBOX)
-    assert asker(None, submission, (), NOW, sandbox=False) == NOBODY
+    assert asker(None, submission, None, NOW, sandbox=True) == Asker("local", Via.SANDBOX)
+    assert asker(None, submission, None, NOW, sandbox=False) == NOBODY
 
 
 def test_a_grant_of_ours_counts_before_the_proxys_word() -> None:
