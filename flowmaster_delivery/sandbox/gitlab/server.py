@@ -20,8 +20,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flowmaster_delivery.sandbox.gitlab import pages, pipelines, scopes, smart_http
+from flowmaster_delivery.sandbox.gitlab import (
+    oauth_http,
+    pages,
+    pipelines,
+    scopes,
+    smart_http,
+)
 from flowmaster_delivery.sandbox.gitlab.answers import Answer, ApiError, no_route, unauthorized
+from flowmaster_delivery.sandbox.gitlab.api_applications import routes as application_routes
 from flowmaster_delivery.sandbox.gitlab.api_approvals import routes as approval_routes
 from flowmaster_delivery.sandbox.gitlab.api_commits import routes as commit_routes
 from flowmaster_delivery.sandbox.gitlab.api_deployments import routes as deployment_routes
@@ -38,6 +45,7 @@ from flowmaster_delivery.sandbox.gitlab.api_releases import routes as release_ro
 from flowmaster_delivery.sandbox.gitlab.api_users import routes as user_routes
 from flowmaster_delivery.sandbox.gitlab.git_program import GitError
 from flowmaster_delivery.sandbox.gitlab.http import Call, Handler, Routes, read_params
+from flowmaster_delivery.sandbox.gitlab.oauth_asking import PATHS, Ask
 from flowmaster_delivery.sandbox.gitlab.pushes import pushed
 from flowmaster_delivery.sandbox.gitlab.records import now
 from flowmaster_delivery.sandbox.gitlab.smart_http import GitRequest
@@ -51,6 +59,7 @@ API = "/api/v4"
 TICK = 0.05
 IDLE_TICK = 2.0
 LONGEST_API_BODY = 16 * 1024 * 1024
+LONGEST_FORM = 64 * 1024
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +68,7 @@ def api_routes() -> Routes:
     routes = Routes()
     for part in (
         user_routes,
+        application_routes,
         group_routes,
         project_routes,
         protection_routes,
@@ -157,6 +167,8 @@ class GitLabSandbox:
         if path.endswith("/info/refs") and request.url.query.startswith("service=git-"):
             place = f"{path.removesuffix('/info/refs')}.git/info/refs?{request.url.query}"
             return Answer(b"", 301, {"Location": place})
+        if path in PATHS:
+            return await self._oauth(request, path)
         if path in ("/-/health", "/-/readiness", "/-/liveness"):
             return Answer({"status": "ok"})
         return await self._in_turn(lambda: pages.page(self.world, unquote(path)))
@@ -195,6 +207,11 @@ class GitLabSandbox:
         token = self.world.state.token_of(text) if text else None
         user = self.world.user(token.user_id) if token else None
         return user if user is not None and user.state == "active" else None
+
+    async def _oauth(self, request: Request, path: str) -> Answer:
+        body = await _body(request, LONGEST_FORM)
+        ask = Ask.of(request.method, path, request.url.query, request.headers, body)
+        return await self._in_turn(lambda: oauth_http.answer(self.world, ask, now()))
 
     # git
 

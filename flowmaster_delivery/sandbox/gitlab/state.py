@@ -41,6 +41,7 @@ class User:
     email: str
     admin: bool = False
     state: str = "active"
+    email_verified: bool = True
     created_at: datetime = field(default_factory=now)
 
 

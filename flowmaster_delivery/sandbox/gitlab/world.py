@@ -20,6 +20,7 @@ from flowmaster_delivery.sandbox.gitlab.answers import (
 )
 from flowmaster_delivery.sandbox.gitlab.ci import Ci
 from flowmaster_delivery.sandbox.gitlab.git_records import Person
+from flowmaster_delivery.sandbox.gitlab.oauth import OAuthProvider
 from flowmaster_delivery.sandbox.gitlab.records import MAINTAINER, OWNER, ProtectedRef
 from flowmaster_delivery.sandbox.gitlab.repository import GitRepository
 from flowmaster_delivery.sandbox.gitlab.state import Group, Member, Project, State, User
@@ -59,6 +60,8 @@ class World:
     url: str
     state: State
     outbox: Outbox = field(default_factory=Outbox)
+    oauth: OAuthProvider = field(default_factory=OAuthProvider)
+    """Who signs in elsewhere with this GitLab."""
     failing: dict[tuple[int, str], set[str]] = field(default_factory=dict)
     """Jobs that the next pipeline of a project and ref shall fail, by order."""
     failing_with: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
