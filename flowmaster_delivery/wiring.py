@@ -30,6 +30,7 @@ from flowmaster_delivery.ports import (
     Ports,
     Record,
 )
+from flowmaster_delivery.ports.pulse import Heartbeat
 from flowmaster_delivery.settings import Settings
 
 
@@ -72,6 +73,13 @@ def open_forge(settings: Settings, catalog: Catalog) -> Forge:
     from flowmaster_delivery.adapters.gitlab import GitLabForge
 
     return GitLabForge(catalog.forge_url, settings.gitlab_token.read)
+
+
+def heartbeat(settings: Settings, part: str) -> Heartbeat:
+    """How a process of this part shows that it works; `flowmaster alive` reads it."""
+    from flowmaster_delivery.adapters.heartbeat_file import HeartbeatFile
+
+    return HeartbeatFile(settings.home, part)
 
 
 def metadata_of(record: Record, settings: Settings) -> dict[str, TextMetadataValue]:

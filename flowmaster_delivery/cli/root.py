@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "Live through a release, from a push to production."),
     "serve": ("serve", "Run the platform's server: webhooks and API."),
     "watch": ("watch", "Run the watch of environments by itself."),
+    "alive": ("alive", "Whether a part does its work: what probes ask."),
     "sandbox": ("sandbox", "Run the sandbox alone: GitLab, Kubernetes, registry and more."),
 }
 """Command to its module, and what `--help` says of it without importing that."""

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from flowmaster_delivery.model.errors import (
     DeliveryError,
@@ -20,6 +18,9 @@ from flowmaster_delivery.model.errors import (
     Unreachable,
 )
 from flowmaster_delivery.settings import DEFAULT_SERVER_URL, LOOPBACK, Settings, caller_token
+
+if TYPE_CHECKING:
+    import httpx
 
 ADDRESSES = "up.json"
 """What `flowmaster up` leaves in its home folder: where its parts listen."""
@@ -50,6 +51,8 @@ def exit_status(error: DeliveryError) -> int:
 
 
 def _connect(url: str, headers: Mapping[str, str]) -> httpx.Client:
+    import httpx
+
     # Loading all certificates takes longer than asking; plain HTTP needs none. This machine is
     # asked directly, whatever proxy is set.
     return httpx.Client(
@@ -114,6 +117,8 @@ class Server:
         return self._ask("POST", path, json=dict(body))
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
+        import httpx
+
         try:
             response = self._client.request(method, path, **request)
         except httpx.HTTPError as error:

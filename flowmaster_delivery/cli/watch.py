@@ -41,7 +41,7 @@ def watch(session: Session, names: tuple[str, ...]) -> None:
 
     from flowmaster_delivery.flows.watch.vigil import Vigil
     from flowmaster_delivery.flows.watch.watch import Watch
-    from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports
+    from flowmaster_delivery.wiring import heartbeat, open_catalog, open_instance, open_ports
 
     def clock() -> datetime:
         return datetime.now(tz=UTC)  # noqa: TID251  # the one clock of the watch
@@ -58,9 +58,11 @@ def watch(session: Session, names: tuple[str, ...]) -> None:
         def a_watch(name: str) -> Watch:
             return Watch(catalog, clock, environments=[name])
 
-        until_told(
-            [Vigil(one, ports, holder, clock, time.monotonic, a_watch).keep for one in environments]
-        )
+        heart = heartbeat(session.settings, "watch")
+        vigils = [
+            Vigil(one, ports, holder, clock, time.monotonic, a_watch, heart) for one in environments
+        ]
+        until_told([vigil.keep for vigil in vigils])
 
 
 def until_told(loops: Sequence[Callable[[threading.Event], None]]) -> None:

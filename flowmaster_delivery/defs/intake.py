@@ -20,6 +20,7 @@ from dagster import (
     sensor,
 )
 
+from flowmaster_delivery.defs.beating import beating
 from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform
 from flowmaster_delivery.defs.unrevealing import unrevealing_look
@@ -55,6 +56,7 @@ def intake_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Branches, tags and pipelines of every repository: what is new is ordered.",
     )
+    @beating(platform)
     @unrevealing_look
     def intake(context: SensorEvaluationContext) -> SensorResult:
         ports = platform.ports(platform.instance(context))

@@ -24,6 +24,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs import submissions as tags
+from flowmaster_delivery.defs.beating import beating
 from flowmaster_delivery.defs.resources import Platform, clock
 from flowmaster_delivery.defs.unrevealing import unrevealing_look
 from flowmaster_delivery.model.errors import DeliveryError
@@ -67,6 +68,7 @@ def reporting_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Writes environments and deployments to GitLab, from the runs.",
     )
+    @beating(platform)
     @unrevealing_look
     def back_to_gitlab(context: SensorEvaluationContext) -> SensorResult:
         written: dict[str, str] = json.loads(context.cursor or "{}")

@@ -22,7 +22,7 @@ from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
 from flowmaster_delivery.ports import Ports
 from flowmaster_delivery.settings import Settings
-from flowmaster_delivery.wiring import history_on, open_ports
+from flowmaster_delivery.wiring import heartbeat, history_on, open_ports
 
 Opener = Callable[[Settings, Catalog, DagsterInstance], Ports]
 
@@ -84,6 +84,7 @@ class Platform:
         now: Callable[[], datetime] = clock,
     ) -> None:
         self.settings, self.catalog, self.now = settings, catalog, now
+        self.heartbeat = heartbeat(settings, "code")
         self._opener = opener
         self._ports: Ports | None = None
         self._instance: DagsterInstance | None = None

@@ -27,6 +27,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs import submissions as tags
+from flowmaster_delivery.defs.beating import beating
 from flowmaster_delivery.defs.requests import new_requests
 from flowmaster_delivery.defs.resources import Platform, clock
 from flowmaster_delivery.defs.unrevealing import unrevealing_look
@@ -55,6 +56,7 @@ def ship_sensor(platform: Platform, interval: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Starts the deployment of what a promotion run admitted.",
     )
+    @beating(platform)
     @unrevealing_look
     def ship(context: SensorEvaluationContext) -> SensorResult:
         now = clock()

@@ -8,6 +8,7 @@ from dagster import (
     sensor,
 )
 
+from flowmaster_delivery.defs.beating import beating
 from flowmaster_delivery.defs.resources import Platform
 from flowmaster_delivery.defs.unrevealing import unrevealing_look
 from flowmaster_delivery.flows.watch.watch import Watch
@@ -23,6 +24,7 @@ def health_sensor(platform: Platform, interval: int) -> SensorDefinition:
         description="Health of every service in every environment: changes and a heartbeat. "
         "What fails is rolled back, or a person is asked, as policy says.",
     )
+    @beating(platform)
     @unrevealing_look
     def health_watch(context: SensorEvaluationContext) -> SkipReason:
         recorded, said = watch.look(platform.ports(platform.instance(context)), platform.now())

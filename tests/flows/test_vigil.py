@@ -14,6 +14,7 @@ from flowmaster_delivery.model.errors import Denied, Unreachable
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.incident import IncidentState
 from flowmaster_delivery.ports import Ports
+from tests.fakes.fake_heartbeat import FakeHeartbeat
 from tests.flows.watch_world import NAMES, World
 
 EVERY = 20
@@ -27,7 +28,7 @@ class Process:
     world: World
     name: str
     turns: list[Looked] = field(default_factory=list)
-    began: list[str] = field(default_factory=list)
+    heartbeat: FakeHeartbeat = field(default_factory=FakeHeartbeat)
     ports: Ports | None = None
 
     def __post_init__(self) -> None:
@@ -39,7 +40,7 @@ class Process:
             time.now,
             time.monotonic,
             self.world.a_watch,
-            self.began.append,
+            self.heartbeat,
             self.turns.append,
         )
 
@@ -68,7 +69,8 @@ def world() -> World:
 def test_it_looks_at_the_environments_own_pace(world: World) -> None:
     only = Process(world, "one")
     passes(world, 10 * EVERY, only)
-    assert len(only.looks) == len(only.began) == 10
+    assert len(only.looks) == len(only.heartbeat.turns) == 10
+    assert only.heartbeat.every == EVERY
     assert only.looks[-1].states == dict.fromkeys(NAMES, HealthState.HEALTHY)
     assert {look.trouble for look in only.looks} == {""}
 
@@ -78,6 +80,7 @@ def test_a_cluster_that_is_away_is_trouble_of_the_look_and_not_its_end(world: Wo
     world.cluster.failing["workloads"] = [Unreachable("gone")] * 2
     passes(world, 3 * EVERY, only)
     assert ["gone" in look.trouble for look in only.looks] == [True, True, False]
+    assert ["gone" in turn.trouble for _, turn in only.heartbeat.turns] == [True, True, False]
 
 
 def test_a_history_that_is_away_is_trouble_of_the_look_and_asked_again_at_the_next(
@@ -122,6 +125,7 @@ def test_of_two_processes_one_looks_and_the_other_stands_by(world: World) -> Non
     passes(world, 5 * EVERY, first, second)
     assert (len(first.looks), len(second.looks)) == (5, 0)
     assert [turn.looking for turn in second.turns[-2:]] == [False, False]
+    assert {turn.trouble for _, turn in second.heartbeat.turns} == {""}
     assert len(world.incidents) == len(world.spawned) == 1
     assert world.told() == ["incident_opened"]
 

@@ -21,6 +21,7 @@ from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.ports import Lease, Ports
+from flowmaster_delivery.ports.pulse import Heartbeat
 
 LOG = logging.getLogger(__name__)
 TICK = 1.0
@@ -55,7 +56,7 @@ class Looked:
 class Vigil:
     """`a_watch` makes a watch that remembers nothing: what another process saw is on record only.
 
-    `begins` and `told` hear of each turn. `monotonic` is in seconds.
+    `heartbeat` and `told` hear of each turn. `monotonic` is in seconds.
     """
 
     environment: Environment
@@ -64,7 +65,7 @@ class Vigil:
     now: Clock
     monotonic: Callable[[], float]
     a_watch: Callable[[str], Watch]
-    begins: Callable[[str], None] = lambda _: None
+    heartbeat: Heartbeat
     told: Callable[[Looked], None] = lambda _: None
     _watch: Watch | None = None
     _lease: Lease | None = None
@@ -85,15 +86,18 @@ class Vigil:
 
     def turn(self) -> None:
         """Look, where it is time to and no other process does."""
-        now = self.monotonic()
+        now, every = self.monotonic(), self.environment.health.look_every.total_seconds()
         if now >= self._ask_again and not self._may_look(now):
             self._watch = None
-            self._tell(Looked(self.name, self.now(), self.now(), looking=False))
+            with self.heartbeat.during(self.name, every):
+                self._tell(Looked(self.name, self.now(), self.now(), looking=False))
         if self._watch is None or now < self._next:
             return
-        self._next = now + self.environment.health.look_every.total_seconds()
-        self.begins(self.name)
-        self._tell(self._look(self._watch))
+        self._next = now + every
+        with self.heartbeat.during(self.name, every) as turn:
+            looked = self._look(self._watch)
+            turn.trouble = looked.trouble
+            self._tell(looked)
 
     def _look(self, watch: Watch) -> Looked:
         name, began = self.name, self.now()
