@@ -18,8 +18,8 @@ import click
 from flowmaster_delivery.cli.session import Session
 
 GRACE = 5.0
-"""Seconds within which looks that are under way may end by themselves once the process is told to,
-and again so many for what is still being told to people."""
+"""Seconds within which looks that are under way may end by themselves once the process is told to;
+after as many again it ends whatever it still tells people."""
 
 
 @click.command()
@@ -65,7 +65,7 @@ def watch(session: Session, names: tuple[str, ...]) -> None:
         until_told([vigil.keep for vigil in vigils])
 
 
-def until_told(loops: Sequence[Callable[[threading.Event], None]]) -> None:
+def until_told(loops: Sequence[Callable[[threading.Event], None]], grace: float = GRACE) -> None:
     """Run the loops side by side until a signal comes; then end soon, whatever they wait for."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,10 +74,10 @@ def until_told(loops: Sequence[Callable[[threading.Event], None]]) -> None:
     for thread in threads:
         thread.start()
     stop.wait()
-    end = time.monotonic() + GRACE
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
     # The interpreter waits for threads that ask a server without a hurry; nobody else should.
-    last = threading.Timer(GRACE, os._exit, [0])
+    last = threading.Timer(2 * grace, os._exit, [0])
     last.daemon = True
     last.start()
+    end = time.monotonic() + grace
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
