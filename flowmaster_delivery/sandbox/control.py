@@ -21,6 +21,7 @@ from starlette.routing import Route
 from flowmaster_delivery.model.errors import NotFound, UnknownName
 from flowmaster_delivery.sandbox.bodies import read_object
 from flowmaster_delivery.sandbox.breaking import Breaking, Illness
+from flowmaster_delivery.sandbox.echo import Echo
 from flowmaster_delivery.sandbox.faults import Fault, Faults
 from flowmaster_delivery.sandbox.orders import (
     Behaviours,
@@ -92,6 +93,7 @@ class FaultOrder(Order):
     status: Annotated[int, Field(ge=100, le=599)] | None = None
     delay: Annotated[float, Field(ge=0, le=300)] = 0.0
     drop: bool = False
+    echo: Echo | None = None
     times: Annotated[int, Field(ge=1)] | None = None
     retry_after: Annotated[int, Field(ge=0)] | None = None
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flowmaster_delivery.sandbox.echo import ECHOES, Echo, echoed
 from flowmaster_delivery.sandbox.hosting import drop
 
 DELAY_LIMIT = 300.0
@@ -20,7 +22,8 @@ DELAY_LIMIT = 300.0
 @dataclass(slots=True)
 class Fault:
     """One order. Requests to `server` (a shell pattern) whose path matches wait `delay` seconds;
-    then they are cut off (`drop`), answered with `status`, or served as usual where neither is set.
+    then they are cut off (`drop`), told back what they sent (`echo`, with `status`), answered with
+    `status`, or served as usual where none is set.
 
     `times` is how many requests it still applies to, None without end.
     """
@@ -31,6 +34,7 @@ class Fault:
     status: int | None = None
     delay: float = 0.0
     drop: bool = False
+    echo: Echo | None = None
     times: int | None = None
     retry_after: int | None = None
     id: int = 0
@@ -61,6 +65,8 @@ class Faults:
         """Raise ValueError for an order that cannot be carried out."""
         if fault.status is not None and not 100 <= fault.status <= 599:
             raise ValueError(f"status {fault.status} is no HTTP status: take 100 to 599")
+        if fault.echo is not None and fault.echo not in ECHOES:
+            raise ValueError(f"echo {fault.echo!r} is no way of writing: take {', '.join(ECHOES)}")
         if not 0 <= fault.delay <= DELAY_LIMIT:
             raise ValueError(f"delay {fault.delay} is out of bounds: 0 to {DELAY_LIMIT:g} seconds")
         fault.id = next(self._ids)
@@ -101,10 +107,18 @@ class FaultyApp:
         await asyncio.sleep(fault.delay)
         if fault.drop:
             await drop(scope, receive)
+        elif fault.echo is not None:
+            await _echo(fault.echo, fault.status or 500, scope, receive, send)
         elif fault.status is None:
             await self.app(scope, receive, send)
         else:
             await _refusal(fault)(scope, receive, send)
+
+
+async def _echo(how: Echo, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    line, body = f"{request.method} {request.url}", await request.body()
+    await echoed(how, status, line, request.headers, body)(scope, receive, send)
 
 
 def _refusal(fault: Fault) -> JSONResponse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.applications import Starlette
@@ -60,6 +62,28 @@ def test_a_dropped_request_gets_no_answer(faults: Faults, client: Any) -> None:
         client.get("/")
 
 
+@pytest.mark.parametrize(
+    ("how", "reading"),
+    [
+        ("plain", str),
+        ("base64", lambda text: base64.b64decode(text).decode()),
+        ("address", unquote),
+        ("hex", lambda text: bytes.fromhex(text).decode()),
+    ],
+)
+def test_a_server_that_echoes_says_back_what_it_was_sent_credentials_first(
+    faults: Faults, client: Any, how: Any, reading: Callable[[str], str]
+) -> None:
+    faults.add(Fault(echo=how, status=403))
+    headers = {"accept": "a/b", "PRIVATE-TOKEN": "s3cr3t"}
+    answer = client.post("/api?x=y", content=b"said", headers=headers)
+    assert answer.status_code == 403
+    words = reading(answer.json()["message"])
+    assert words.startswith("private-token: s3cr3t; ")
+    assert words.endswith("/api?x=y; said")
+    assert answer.json()["errors"][0]["message"] == answer.json()["error"]
+
+
 def test_a_delay_alone_is_followed_by_the_usual_answer(faults: Faults, client: Any) -> None:
     faults.add(Fault(delay=0.02))
     answer = client.get("/")
@@ -77,8 +101,10 @@ def test_the_newest_fault_wins_and_all_can_be_taken_back(faults: Faults, client:
     assert client.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("fault", [Fault(status=42), Fault(delay=-1), Fault(delay=1e9)], ids=repr)
+@pytest.mark.parametrize(
+    "fault", [Fault(status=42), Fault(delay=-1), Fault(delay=1e9), Fault(echo="loud")], ids=repr
+)
 def test_an_order_that_cannot_be_carried_out_is_refused(faults: Faults, fault: Fault) -> None:
-    with pytest.raises(ValueError, match=r"status|delay"):
+    with pytest.raises(ValueError, match=r"status|delay|echo"):
         faults.add(fault)
     assert faults.listed() == ()
