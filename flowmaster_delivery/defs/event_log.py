@@ -44,6 +44,7 @@ class EventLog(UnrevealingLog, ConsolidatedSqliteEventLogStorage):
             pool_size=CONNECTIONS,
             max_overflow=-1,
             connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            hide_parameters=True,  # what stands in an event belongs into no exception
         )
         event.listen(engine, "connect", _without_sync_per_commit)
         return engine

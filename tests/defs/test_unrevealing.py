@@ -26,10 +26,13 @@ from dagster import (
 )
 from dagster._serdes import serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
+from sqlalchemy import text
 
 from flowmaster_delivery.adapters.dagster_codec import decode, sealed
+from flowmaster_delivery.defs.postgres.storages import EventLog
+from flowmaster_delivery.defs.postgres.target import Target
 from flowmaster_delivery.defs.unrevealing import LookFailed, unrevealing, unrevealing_look
-from flowmaster_delivery.redaction import HIDDEN, learn
+from flowmaster_delivery.redaction import HIDDEN, hidden, learn
 from tests.builders import an_approval
 from tests.defs.conftest import SEAL_KEY
 
@@ -70,6 +73,30 @@ def test_nothing_of_a_run_shows_it(
     assert "planted" not in "".join(capfd.readouterr())
     files = [path for path in (tmp_path / "instance").rglob("*") if path.is_file()]
     assert not [path for path in files if b"planted" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("one", [talkative, breaking, failing])
+def test_nothing_of_a_run_on_postgresql_shows_it(
+    one: Any, on_postgres: DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    materialize([one], instance=on_postgres, raise_on_error=False)
+    log = on_postgres.event_log_storage
+    assert isinstance(log, EventLog)
+    tables = ("event_logs", "asset_keys", "asset_event_tags", "asset_check_executions", "runs")
+    selects = (f"SELECT {name}::text FROM {name}" for name in tables)  # noqa: S608
+    everything = " UNION ALL ".join(selects)
+    with log.engine.connect() as connection:
+        rows = [str(row) for (row,) in connection.execute(text(everything))]
+    assert any("\\u2022" in row for row in rows)
+    assert not [row for row in rows if "planted" in row]
+    assert "planted" not in "".join(capfd.readouterr())
+
+
+def test_the_databases_password_is_a_secret_once_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("planted-password\n")
+    target = Target("db", 5432, "flowmaster", "flowmaster", tmp_path / "password")
+    assert target.secret == {"password": "planted-password"}
+    assert hidden("planted-password") == HIDDEN
 
 
 def test_an_event_that_shows_nothing_is_stored_as_it_is(instance: DagsterInstance) -> None:

@@ -17,7 +17,7 @@ from tests.stories.planted.searching import search
 
 TOKEN = "glpat-abcDEF0123456789ghiJKL"
 ADDRESS = "http://127.0.0.1:1/slack/services/T0/B0/x1y2z3x1y2z3x1y2z3"
-PASSWORD = "pass \"word\" it's/+&"
+PASSWORD = 'pass "word" it\'s/+&'
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqG\nSM49AwEHBG0wawIB\n-----END-----\n"
 SECRETS = {"token": TOKEN, "address": ADDRESS, "password": PASSWORD, "key": KEY}
 

@@ -1,1 +1,1 @@
-"""Secrets planted wherever the platform uses one, and the search for them wherever they could show."""
+"""Secrets planted wherever the platform uses one, and a search wherever they could show."""

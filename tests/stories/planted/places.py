@@ -1,4 +1,4 @@
-"""Everything that anybody can see of an installation: files, processes, the UI, the API, far ends."""
+"""Everything that anybody can see of an installation: files, processes, UI, API, far ends."""
 
 from __future__ import annotations
 
@@ -16,49 +16,48 @@ from tests.stories.planted.world import ENVIRONMENTS, SERVICES, World
 
 Place = tuple[str, bytes]
 
-ERROR = "message stack className causes { message stack } errorChain { error { message stack } }"
-METADATA = """metadataEntries { __typename label description
-  ... on TextMetadataEntry { text } ... on MarkdownMetadataEntry { mdStr }
-  ... on UrlMetadataEntry { url } ... on JsonMetadataEntry { jsonString } }"""
 QUERIES = {
-    "instance": """{ instance { info runQueuingSupported executablePath hasInfo
-        daemonHealth { allDaemonStatuses { daemonType lastHeartbeatErrors { message stack } } } }
-        version }""",
+    "instance": """{ version instance { info executablePath hasInfo
+      daemonHealth { allDaemonStatuses { lastHeartbeatErrors { message stack } } } } }""",
     "workspace": """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus
-        displayMetadata { key value } locationOrLoadError { ... on PythonError { %s } } } } } }"""
-    % ERROR,
+      displayMetadata { key value } locationOrLoadError { ... on PythonError { ...Error } } } } } }
+      fragment Error on PythonError { message stack causes { message stack } }""",
     "runs": """{ runsOrError(limit: 500) { ... on Runs { results { runId status runConfigYaml
-        tags { key value } stepStats { stepKey status } } } } }""",
+      tags { key value } stepStats { stepKey status } } } } }""",
     "assets": """{ assetNodes { assetKey { path } description computeKind
-        metadataEntries { label ... on TextMetadataEntry { text } }
-        assetChecksOrError { ... on AssetChecks { checks { name description } } } } }""",
-    "schema": """{ repositoriesOrError { ... on RepositoryConnection { nodes { name
-        location { name } displayMetadata { key value }
-        pipelines { name runTags: tags { key value } presets { name runConfigYaml } }
-        sensors { name description nextTick { timestamp }
-          sensorState { status typeSpecificData { ... on SensorData { lastCursor lastRunKey } }
-            ticks(limit: 100) { status skipReason cursor runKeys error { %s }
-              logEvents { events { message } } } } } } } } }"""
-    % ERROR,
+      metadataEntries { label ... on TextMetadataEntry { text } }
+      assetChecksOrError { ... on AssetChecks { checks { name description } } } } }""",
+    "definitions": """{ repositoriesOrError { ... on RepositoryConnection { nodes { name
+      location { name } displayMetadata { key value }
+      pipelines { name runTags: tags { key value } presets { name runConfigYaml } }
+      sensors { name description
+        sensorState { status typeSpecificData { ... on SensorData { lastCursor lastRunKey } }
+          ticks(limit: 100) { status skipReason cursor runKeys error { ...Error }
+            logEvents { events { message } } } } } } } } }
+      fragment Error on PythonError { message stack causes { message stack }
+        errorChain { error { message stack } } }""",
 }
-EVENTS = """query ($id: ID!) { logsForRun(runId: $id, limit: 1000) { ... on EventConnection {
-  events { __typename ... on MessageEvent { message stepKey }
-    ... on ErrorEvent { error { %s } }
-    ... on ExecutionStepFailureEvent { failureMetadata { label description %s } }
-    ... on MaterializationEvent { description %s } ... on ObservationEvent { description %s }
-    ... on AssetCheckEvaluationEvent { evaluation { checkName description %s } }
-    ... on EngineEvent { %s } ... on RunFailureEvent { error { %s } } } } } }""" % (
-    ERROR,
-    METADATA,
-    METADATA,
-    METADATA,
-    METADATA,
-    METADATA,
-    ERROR,
-)
-HISTORY = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
-  assetMaterializations(limit: 100) { partition description %s }
-  assetObservations(limit: 100) { partition description %s } } } }""" % (METADATA, METADATA)
+DETAILS = """
+  fragment Error on PythonError { message stack className causes { message stack }
+    errorChain { error { message stack } } }
+  fragment Facts on MetadataEntry { label description ... on TextMetadataEntry { text }
+    ... on MarkdownMetadataEntry { mdStr } ... on UrlMetadataEntry { url }
+    ... on JsonMetadataEntry { jsonString } }"""
+EVENTS = f"""query ($id: ID!) {{ logsForRun(runId: $id, limit: 1000) {{ ... on EventConnection {{
+  events {{ __typename ... on MessageEvent {{ message stepKey }}
+    ... on ErrorEvent {{ error {{ ...Error }} }}
+    ... on ExecutionStepFailureEvent {{
+      failureMetadata {{ label description metadataEntries {{ ...Facts }} }} }}
+    ... on MaterializationEvent {{ description metadataEntries {{ ...Facts }} }}
+    ... on ObservationEvent {{ description metadataEntries {{ ...Facts }} }}
+    ... on AssetCheckEvaluationEvent {{
+      evaluation {{ checkName description metadataEntries {{ ...Facts }} }} }}
+    ... on EngineEvent {{ metadataEntries {{ ...Facts }} error {{ ...Error }} }}
+    ... on RunFailureEvent {{ error {{ ...Error }} }} }} }} }} }} {DETAILS}"""
+HISTORY = f"""query ($key: AssetKeyInput!) {{ assetOrError(assetKey: $key) {{ ... on Asset {{
+  assetMaterializations(limit: 100) {{ partition description metadataEntries {{ ...Facts }} }}
+  assetObservations(limit: 100) {{ partition description metadataEntries {{ ...Facts }} }} }} }} }}
+  {DETAILS.partition("fragment Facts")[1]}{DETAILS.partition("fragment Facts")[2]}"""
 PAGES = ("/", "/runs", "/assets", "/locations", "/config", "/server_info")
 API = ("status", "holds", "incidents?environment=production", "incidents?environment=dev")
 

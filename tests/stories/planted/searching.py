@@ -60,7 +60,7 @@ def needles_of(secret: str) -> tuple[bytes, ...]:
 
 
 def parts_of(secret: str) -> Iterator[str]:
-    """What of it is a secret by itself: a token without its scheme, an address' end, a key's lines."""
+    """What of it is a secret by itself: a token without its scheme, the end of an address."""
     if "-----BEGIN" in secret:
         yield from (line for line in secret.splitlines() if not line.startswith("-----"))
         return
@@ -123,7 +123,7 @@ def _rows(content: bytes) -> Iterator[bytes]:
         database.text_factory = bytes
         tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
         for (table,) in database.execute(tables).fetchall():
-            for row in database.execute(f'SELECT * FROM "{table.decode()}"'):
+            for row in database.execute(f'SELECT * FROM "{table.decode()}"'):  # noqa: S608
                 yield from (value for value in row if isinstance(value, bytes) and value)
 
 

@@ -1,4 +1,4 @@
-"""The platform as it is installed: real servers at the far end (the sandbox's), secrets in files."""
+"""The platform as it is installed: real protocols at the far end, secrets in files."""
 
 from __future__ import annotations
 
