@@ -51,7 +51,7 @@ metadata:
 spec:
   selector: {{ include "flowmaster.selector" . | nindent 4 }}
   ports:
-    - {name: {{ .portName | default "http" }}, port: {{ .port }}, targetPort: {{ .target }}}
+    - {name: {{ .portName | default "http" }}, port: {{ .port }}, targetPort: {{ .target }}, protocol: TCP}
 {{- end -}}
 
 {{/* A webserver of Dagster's on the pod's loopback: kubelet cannot reach it, so the probe runs inside. */}}

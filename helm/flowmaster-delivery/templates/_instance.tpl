@@ -27,13 +27,17 @@ config:
   image_pull_secrets: {{ toYaml . | nindent 4 }}
   {{- end }}
   dagster_home: /opt/dagster/home
-  patience_seconds: {{ .Values.runs.patienceSeconds }}
-  keep_seconds: {{ .Values.runs.keepSeconds }}
+  patience_seconds: {{ .Values.runs.patienceSeconds | float64 }}
+  ttl_seconds_after_finished: {{ .Values.runs.keepSeconds }}
   resources: {{ toYaml .Values.runs.resources | nindent 4 }}
   labels: {{ include "flowmaster.selector" $run | nindent 4 }}
-  env: {{ include "flowmaster.variables" $run | nindent 4 }}
-  volumes: {{ include "flowmaster.volumes" $run | nindent 4 }}
-  volume_mounts: {{ include "flowmaster.mounts" $run | nindent 4 }}
+  env_vars:
+    {{- range fromYamlArray (include "flowmaster.variables" $run) }}
+    - {{ printf "%s=%s" .name .value | quote }}
+    {{- end }}
+  # The launcher itself gives a run its own writable folders; dagster.yaml comes to it as an argument.
+  volumes: {{ include "flowmaster.readVolumes" $run | nindent 4 }}
+  volume_mounts: {{ include "flowmaster.readMounts" $run | nindent 4 }}
   environments:
     {{- range $name, $environment := fromYaml (include "flowmaster.environments" .) }}
     {{ $name }}:

@@ -101,6 +101,10 @@ secret:
 - {name: tmp, mountPath: /tmp}
 - {name: home, mountPath: /opt/dagster/home}
 - {name: instance, mountPath: /opt/dagster/home/dagster.yaml, subPath: dagster.yaml, readOnly: true}
+{{ include "flowmaster.readMounts" . }}
+{{- end -}}
+
+{{- define "flowmaster.readMounts" -}}
 - {name: config, mountPath: /etc/flowmaster/config, readOnly: true}
 - {name: secrets-{{ .component }}, mountPath: /etc/flowmaster/secrets, readOnly: true}
 {{- end -}}
@@ -112,6 +116,10 @@ secret:
   emptyDir: {}
 - name: instance
   configMap: {name: {{ .instance | default (printf "%s-instance" (include "flowmaster.fullname" .root)) }}}
+{{ include "flowmaster.readVolumes" . }}
+{{- end -}}
+
+{{- define "flowmaster.readVolumes" -}}
 - name: config
   configMap: {name: {{ include "flowmaster.fullname" .root }}-catalog}
 - {{ include "flowmaster.secretsVolume" . | nindent 2 | trim }}

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import helm_python as helm
+import httpx
 import pytest
 
 from tests.helm.charts import CHART
@@ -58,8 +60,7 @@ class Installation:
     def prepare(self) -> None:
         """What a platform team has before: services that run, and their secrets."""
         told = self.far_end.told
-        names = [NAMESPACE, *(e.namespace for e in self.far_end.catalog.environments.values())]
-        self.kubectl.apply(*(_namespace(name) for name in names))
+        self.kubectl.apply(*(_namespace(name) for name in self.namespaces))
         self.kubectl.apply(
             _secret(
                 SECRET,
@@ -124,6 +125,52 @@ class Installation:
         with self._helm() as config:
             config.uninstall(RELEASE, wait="legacy", timeout=PATIENCE)
 
+    def test(self) -> None:
+        """The chart's own test: the doctor's report is printed, and fails the story if it finds
+        something."""
+        try:
+            with self._helm() as config:
+                config.test(RELEASE, timeout=PATIENCE)
+        finally:
+            sys.stdout.write(self.kubectl("logs", "-n", NAMESPACE, f"pod/{NAME}-doctor"))
+
+    def forget(self) -> None:
+        """Whatever is left of it goes with its namespaces."""
+        with self._helm() as config, suppress(helm.HelmNotFoundError):
+            config.uninstall(RELEASE, timeout=PATIENCE)
+        self.kubectl("delete", "namespace", *self.namespaces, "--wait=false")
+
+    def is_gone(self) -> None:
+        """Nothing of the platform is left on the cluster, but the Secrets that people made."""
+        for namespace in self.namespaces:
+            await_(f"{namespace} is empty", lambda: self._left(namespace) == [], 120)  # noqa: B023
+
+    def _left(self, namespace: str) -> list[str]:
+        kinds = (
+            "deployments,statefulsets,jobs,cronjobs,pods,services,configmaps,serviceaccounts,"
+            "roles,rolebindings,leases,networkpolicies,poddisruptionbudgets,"
+            "persistentvolumeclaims,secrets"
+        )
+        found = self.kubectl("get", kinds, "-n", namespace, "-o", "name").split()
+        return [name for name in found if not _was_there(name)]
+
+    @property
+    def namespaces(self) -> list[str]:
+        environments = self.far_end.catalog.environments.values()
+        return [NAMESPACE, *(environment.namespace for environment in environments)]
+
+    def api(self, path: str, params: Mapping[str, str], who: str = "dana") -> Any:
+        """A read of the API, as a person."""
+        answer = httpx.get(
+            f"{self.address('server')}{path}",
+            params=dict(params),
+            headers={"PRIVATE-TOKEN": self.far_end.told.users[who]},
+            trust_env=False,
+            timeout=30,
+        )
+        assert answer.is_success, answer.text
+        return answer.json()
+
     def address(self, part: str) -> str:
         """Of a Service, as this machine reaches it: it is the cluster's node."""
         found = self.kubectl.one("service", NAMESPACE, f"{NAME}-{part}")["spec"]
@@ -186,6 +233,16 @@ def await_(what: str, look: Any, seconds: float = 120) -> Any:
         assert time.monotonic() < until, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.5)
     return found
+
+
+def _was_there(name: str) -> bool:
+    """What the cluster makes in each namespace, and what people made before."""
+    kind, _, own = name.partition("/")
+    if kind.startswith(("deployment", "pod")):
+        return own.startswith(("api", "worker"))
+    return own in ("default", "kube-root-ca.crt", "registry", SECRET) or own.startswith(
+        "default-token-"
+    )
 
 
 def _namespace(name: str) -> dict[str, Any]:
