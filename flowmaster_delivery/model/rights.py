@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ANYTHING = "*"
+"""As a group, a resource or a verb."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Act:
+    """One verb on one resource: what a right consists of, and what a call needs."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+    """The one object; any where empty."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.verb, _what(self.group, self.resource), self.name)))
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
@@ -19,22 +36,17 @@ class Right:
     """Sorted."""
 
     def __str__(self) -> str:
-        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        what = _what(self.group, self.resource)
         return " ".join(filter(None, (", ".join(self.verbs), what, ", ".join(self.names))))
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class Act:
-    """One verb on one resource: what a right consists of, and what a call needs."""
-
-    group: str
-    resource: str
-    verb: str
-    name: str = ""
-    """The one object; any where empty."""
-
-    def __str__(self) -> str:
-        return str(Right(self.group, self.resource, (self.name,) * bool(self.name), (self.verb,)))
+    def allows(self, act: Act) -> bool:
+        """Whether the act is within it. An act that names no object is one on any of them."""
+        return (
+            self.group in (act.group, ANYTHING)
+            and self.resource in (act.resource, ANYTHING)
+            and (not self.names or act.name in self.names)
+            and any(verb in (act.verb, ANYTHING) for verb in self.verbs)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +72,9 @@ class Switches:
     """Resources that manifests are of: `configmaps`, `prometheusrules.monitoring.coreos.com`."""
     inside: bool = True
     """Whether the platform runs on this cluster: pods are asked by their address then."""
+
+
+def _what(group: str, resource: str) -> str:
+    """As kubectl takes it: `deployments.apps`, `jobs.batch/status`, `pods/log`."""
+    plural, slash, sub = resource.partition("/")
+    return f"{plural}.{group}{slash}{sub}" if group else resource

@@ -107,6 +107,17 @@ def acts_of(rights: Iterable[Right]) -> frozenset[Act]:
     )
 
 
+def missing(needed: Iterable[Right], given: Iterable[Right]) -> tuple[Right, ...]:
+    """What is needed and not given."""
+    has = tuple(given)
+    return gathered(a for a in acts_of(needed) if not any(right.allows(a) for right in has))
+
+
+def excess(needed: Iterable[Right], given: Iterable[Right]) -> tuple[Right, ...]:
+    """What is given and not needed."""
+    return missing(given, needed)
+
+
 def _may_be_routed(service: Service, environment: Environment) -> bool:
     rule = environment.safeguards_of(service).canary
     return rule is not None and rule.traffic is not Traffic.PODS

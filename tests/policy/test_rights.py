@@ -16,8 +16,10 @@ from flowmaster_delivery.model.verification import SmokeTest, Validation
 from flowmaster_delivery.policy.rights import (
     acts_of,
     changing_rights,
+    excess,
     gathered,
     launching_rights,
+    missing,
     rights_of,
     switches_of,
     viewing_rights,
@@ -127,7 +129,7 @@ def test_a_smoke_test_in_a_container_needs_what_dagster_k8s_asks_for() -> None:
         "create jobs.batch",
         "get jobs.batch",
         "list jobs.batch",
-        "get jobs/status.batch",
+        "get jobs.batch/status",
         "get cronjobs.batch",
         "get pods/log",
         "list events",
@@ -211,6 +213,27 @@ def test_rights_are_gathered_by_what_they_are_about() -> None:
 def test_gathering_loses_nothing() -> None:
     wanted = acts_of(changing_rights(EVERYTHING))
     assert acts_of(gathered(wanted)) == wanted
+
+
+def test_what_is_missing_and_what_is_too_much_are_told_apart() -> None:
+    needed = [Right(APPS, "deployments", ("a", "b"), ("get", "patch"))]
+    given = [Right(APPS, "deployments", (), ("get",)), Right("", "secrets", (), ("list",))]
+    assert missing(needed, given) == (Right(APPS, "deployments", ("a", "b"), ("patch",)),)
+    assert excess(needed, given) == (
+        Right("", "secrets", (), ("list",)),
+        Right(APPS, "deployments", (), ("get",)),
+    )
+
+
+def test_whoever_may_everything_lacks_nothing_and_has_too_much() -> None:
+    everything = [Right("*", "*", (), ("*",))]
+    assert missing(every_right(), everything) == ()
+    assert excess(every_right(), everything) == tuple(everything)
+
+
+def test_a_right_to_a_resource_is_none_to_what_is_below_it() -> None:
+    pods = [Right("", "pods", (), ("get",))]
+    assert missing([Right("", "pods/exec", (), ("get",))], pods)
 
 
 def test_switches_are_names_of_the_cluster() -> None:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+from flowmaster_delivery.sandbox.kubernetes.authorization import User, act_in
 from flowmaster_delivery.sandbox.kubernetes.kinds import Object
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    groups: tuple[str, ...]
-
-    def as_json(self) -> Object:
-        return {"username": self.name, "groups": [*self.groups, "system:authenticated"]}
 
 
 class Tokens:
@@ -25,9 +15,9 @@ class Tokens:
     def __init__(self) -> None:
         self._users: list[tuple[bytes, User]] = []
 
-    def add(self, name: str, groups: Sequence[str] = ()) -> str:
+    def add(self, user: User) -> str:
         token = secrets.token_urlsafe(32)
-        self._users.append((token.encode(), User(name, tuple(groups))))
+        self._users.append((token.encode(), user))
         return token
 
     def user(self, token: str) -> User | None:
@@ -40,17 +30,19 @@ class Tokens:
 
 
 def answer(kind: str, review: Object, user: User, tokens: Tokens) -> Object:
-    """The review with its status: everybody who is known may do everything."""
+    """The review with its status."""
+    spec = review.get("spec", {})
     if kind == "TokenReview":
-        status = _token_status(str(review.get("spec", {}).get("token", "")), tokens)
+        status = _token_status(str(spec.get("token", "")), tokens)
     elif kind == "SelfSubjectReview":
         status = {"userInfo": user.as_json()}
     elif kind == "SelfSubjectRulesReview":
-        everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-        paths = {"verbs": ["*"], "nonResourceURLs": ["*"]}
-        status = {"resourceRules": [everything], "nonResourceRules": [paths], "incomplete": False}
+        paths = {"verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*"]}
+        rules = user.rules_in(str(spec.get("namespace", "")))
+        status = {"resourceRules": rules, "nonResourceRules": [paths], "incomplete": False}
     else:
-        status = {"allowed": True, "reason": "the sandbox allows everything"}
+        asked = spec.get("resourceAttributes")
+        status = {"allowed": not asked or user.may(*act_in(asked))}
     return {**review, "metadata": {}, "status": status}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -12,8 +12,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from flowmaster_delivery.model.rights import Right
 from flowmaster_delivery.sandbox.kubernetes import discovery, openapi_v2, reviews
 from flowmaster_delivery.sandbox.kubernetes.answers import Answers, as_json
+from flowmaster_delivery.sandbox.kubernetes.authorization import (
+    ABOUT_ONESELF,
+    MASTERS,
+    User,
+    refuse_unless_allowed,
+)
 from flowmaster_delivery.sandbox.kubernetes.controllers.deployments import DeploymentController
 from flowmaster_delivery.sandbox.kubernetes.controllers.garbage import (
     NamespaceCollector,
@@ -58,7 +65,7 @@ class KubernetesSandbox:
         self.pods = PodIndex(self.store)
         self.resources = Resources(self.store, clock)
         self.tokens = reviews.Tokens()
-        self.token = self.add_token(ADMINISTRATOR, ("system:masters",))
+        self.token = self.add_token(ADMINISTRATOR, (MASTERS,))
         self._pods = PodController(self.resources, images, behaviours)
         controllers = (
             DeploymentController(self.resources),
@@ -88,9 +95,14 @@ class KubernetesSandbox:
         """Create or replace an object without HTTP. Raise ApiError as the server would."""
         return self.resources.apply(manifest)
 
-    def add_token(self, name: str, groups: tuple[str, ...] = ()) -> str:
-        """A new bearer token for a person or service account."""
-        return self.tokens.add(name, groups)
+    def add_token(
+        self,
+        name: str,
+        groups: tuple[str, ...] = (),
+        rights: Mapping[str, Sequence[Right]] | None = None,
+    ) -> str:
+        """A new bearer token for a person or service account; `rights` are by namespace."""
+        return self.tokens.add(User(name, groups, rights or {}))
 
     def behaviours_changed(self) -> None:
         """Have every pod look at its orders again."""
@@ -159,21 +171,24 @@ class KubernetesSandbox:
             return Response(content, media_type=openapi_v2.MEDIA_TYPE)
         if found := _described(path.rstrip("/")):
             return as_json(found)
-        if kind := _review(path):
+        kind = _review(path)
+        if kind not in ("SelfSubjectReview", *ABOUT_ONESELF):
+            refuse_unless_allowed(user, request.method, path, request.query_params)
+        if kind:
             return await self._review(request, kind, user)
         asked = target(path)
         if asked.kind is PODS and asked.subresource in ("log", "proxy"):
             return await self._access.respond(request, asked)
         return await self._answers.handle(request, asked)
 
-    def _user(self, request: Request) -> reviews.User:
+    def _user(self, request: Request) -> User:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         user = self.tokens.user(token.strip()) if scheme.lower() == "bearer" else None
         if user is None:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return user
 
-    async def _review(self, request: Request, kind: str, user: reviews.User) -> Response:
+    async def _review(self, request: Request, kind: str, user: User) -> Response:
         if request.method != "POST":
             raise no_such_path()
         group = (
