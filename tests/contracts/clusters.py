@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,12 +21,23 @@ import pytest
 from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
 from flowmaster_delivery.model.errors import DeliveryError
+from flowmaster_delivery.model.rights import Right
 from flowmaster_delivery.sandbox.kubernetes import Certificates, KubernetesSandbox
 from flowmaster_delivery.sandbox.orders import Behaviours, Outcome, PodBehaviour
+from tests.contracts.accounts import (
+    AUDIT_POLICY,
+    Account,
+    Notes,
+    audited,
+    await_rights,
+    kubeconfig_with,
+    service_account,
+)
 from tests.fakes.served import bind, served
 
 CONTEXT = "test"
 TOKEN = "the-administrator-of-this-test"
+AUDIT_LOG = "audit.log"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 MANIFEST_UNKNOWN = "manifest unknown: the registry has no such image"
 
@@ -39,6 +50,9 @@ class Target(Protocol):
 
     def fare(self, digest: str, outcome: Outcome, message: str = "") -> None:
         """How pods with this image fare from now on; `ready` where nothing was said."""
+
+    def account(self, namespace: str, rights: Sequence[Right]) -> Account:
+        """Somebody who has these rights in the namespace, and no others."""
 
 
 @dataclass
@@ -56,11 +70,18 @@ class Knowing:
 class SandboxTarget:
     kubeconfig: Path
     behaviours: Behaviours
+    kubernetes: KubernetesSandbox
+    notes: Notes
     real: bool = False
 
     def fare(self, digest: str, outcome: Outcome, message: str = "") -> None:
         behaviour = PodBehaviour(outcome, ready_after=0.1, message=message)
         self.behaviours.set_pod(behaviour, image=f"*{digest}")
+
+    def account(self, namespace: str, rights: Sequence[Right]) -> Account:
+        token = self.kubernetes.add_token("account", rights={namespace: rights})
+        kubeconfig = kubeconfig_with(token, self.kubeconfig)
+        return Account(kubeconfig, namespace, lambda: self.notes.of(token, namespace))
 
 
 @contextmanager
@@ -76,8 +97,9 @@ def sandbox(folder: Path) -> Iterator[Target]:
     )
     kubeconfig.write_text(json.dumps(content))
     tls = (certificates.certificate, certificates.key)
-    with served(kubernetes.app, bound, kubernetes.run, tls=tls):
-        yield SandboxTarget(kubeconfig, behaviours)
+    notes = Notes(kubernetes.app)
+    with served(notes, bound, kubernetes.run, tls=tls):
+        yield SandboxTarget(kubeconfig, behaviours, kubernetes, notes)
 
 
 @dataclass
@@ -92,6 +114,17 @@ class RealTarget:
 
     def fare(self, digest: str, outcome: Outcome, message: str = "") -> None:
         self.orders[digest] = (outcome, message)
+
+    def account(self, namespace: str, rights: Sequence[Right]) -> Account:
+        with closing(Api(connect(self.kubeconfig, CONTEXT))) as api:
+            name, token = service_account(api, namespace, rights)
+        kubeconfig = kubeconfig_with(token, self.kubeconfig)
+        await_rights(kubeconfig, CONTEXT, namespace, rights)
+        user, log = (
+            f"system:serviceaccount:{namespace}:{name}",
+            self.kubeconfig.with_name(AUDIT_LOG),
+        )
+        return Account(kubeconfig, namespace, lambda: frozenset(audited(log, user, namespace)))
 
     @contextmanager
     def kubelet(self) -> Iterator[None]:
@@ -240,6 +273,7 @@ def _start_server(programs: Mapping[str, Path], folder: Path, stack: ExitStack) 
         f"--initial-cluster=default=http://127.0.0.1:{peers}",
     )
     keys = Certificates.issue(folder)
+    (folder / "audit.json").write_text(json.dumps(AUDIT_POLICY))
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
     _start(
         stack,
@@ -258,6 +292,8 @@ def _start_server(programs: Mapping[str, Path], folder: Path, stack: ExitStack) 
         f"--service-account-signing-key-file={keys.key}",
         "--authorization-mode=RBAC",
         "--disable-admission-plugins=ServiceAccount",
+        f"--audit-policy-file={folder / 'audit.json'}",
+        f"--audit-log-path={folder / AUDIT_LOG}",
     )
     return port
 

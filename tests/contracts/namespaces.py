@@ -12,10 +12,14 @@ from typing import Any
 from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
+from flowmaster_delivery.model.canary import CanaryRule, Traffic
 from flowmaster_delivery.model.catalog import Environment, Kind, RefKind, RefRule, Service
 from flowmaster_delivery.model.errors import NotFound
 from flowmaster_delivery.model.rollout import Workload
+from flowmaster_delivery.model.safeguards import Safeguards
+from flowmaster_delivery.policy.rights import rights_of
 from flowmaster_delivery.ports import Cluster
+from tests.builders import a_catalog
 from tests.contracts.clusters import CONTEXT, Target
 
 API = Service("api", Kind.DEPLOYMENT, "r", "api", "group/api", container="app", port=8080)
@@ -101,14 +105,17 @@ class Namespace:
 
 
 @contextmanager
-def namespace(target: Target) -> Iterator[Namespace]:
+def namespace(target: Target, traffic: Traffic = Traffic.PODS) -> Iterator[Namespace]:
+    """`cluster` has the rights that the platform needs to try the service out, and no others."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     api = Api(connect(target.kubeconfig, CONTEXT))
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     api.once("POST", "/api/v1/namespaces", body=body)
     rule = RefRule(RefKind.BRANCH, "main")
-    clusters = KubernetesClusters(target.kubeconfig, [API])
-    environment = Environment("production", name, rule, context=CONTEXT)
+    tried = Safeguards(canary=CanaryRule(steps=(), limits=(), traffic=traffic))
+    environment = Environment("production", name, rule, context=CONTEXT, safeguards=tried)
+    rights = rights_of(environment, a_catalog(services=[API], environments=[environment]))
+    clusters = KubernetesClusters(target.account(name, rights).kubeconfig, [API])
     yield Namespace(target, api, clusters(environment), name)
     clusters.close()
     api.close()

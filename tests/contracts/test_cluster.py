@@ -29,7 +29,10 @@ from flowmaster_delivery.model.rollout import (
     DeploymentRecord,
     Workload,
 )
+from flowmaster_delivery.policy.rights import rights_of
 from flowmaster_delivery.ports import Cluster, Ports
+from tests.builders import a_catalog, a_service
+from tests.contracts.accounts import Account
 from tests.contracts.clusters import CONTEXT, MANIFEST_UNKNOWN, Target
 from tests.fakes.fake_audit import FakeAudit
 from tests.fakes.fake_forge import FakeForge
@@ -39,6 +42,12 @@ from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.fake_registry import FakeRegistry
 
+KNOWN = (
+    *(a_service(name) for name in ("api", "web", "api-gateway", "ghost")),
+    a_service("migrate", kind=Kind.JOB),
+    a_service("monitoring", kind=Kind.MANIFESTS, applies=("configmaps",)),
+)
+"""What the catalog has, as far as rights are concerned."""
 REGISTRY = "http://registry.test:5000"
 
 
@@ -47,6 +56,8 @@ class World:
     """One namespace of its own on a running cluster."""
 
     target: Target
+    account: Account
+    """Whose rights `cluster` has: those that the platform needs there."""
     api: Api
     cluster: Cluster
     environment: Environment
@@ -151,7 +162,9 @@ def world(target: Target) -> Iterator[World]:
         rollout_timeout=timedelta(seconds=20),
     )
     services: dict[str, Service] = {}
-    clusters = KubernetesClusters(target.kubeconfig)
+    known = a_catalog(services=KNOWN, environments=[environment])
+    account = target.account(namespace, rights_of(environment, known, inside=False))
+    clusters = KubernetesClusters(account.kubeconfig)
     history = FakeHistory()
     ports = Ports(
         FakeForge(),
@@ -163,7 +176,7 @@ def world(target: Target) -> Iterator[World]:
         FakeMetrics(),
         FakeAudit(),
     )
-    yield World(target, api, clusters(environment), environment, services, ports, history)
+    yield World(target, account, api, clusters(environment), environment, services, ports, history)
     clusters.close()
     api.close()
 
@@ -184,7 +197,7 @@ def test_a_workload_is_read_with_its_images_and_its_newest_template(world: World
 def test_a_pod_says_which_digest_really_runs(world: World) -> None:
     digest = a_digest()
     world.deploy("api", digest)
-    clusters = KubernetesClusters(world.target.kubeconfig, world.services.values())
+    clusters = KubernetesClusters(world.account.kubeconfig, world.services.values())
     [pod] = clusters(world.environment).all_pods()["api"]
     clusters.close()
     assert pod.digest == digest
@@ -291,9 +304,9 @@ def test_a_change_between_two_waits_is_not_missed(world: World) -> None:
     assert time.monotonic() - started < 1.0
 
 
-def test_no_thread_stays_behind(target: Target, world: World) -> None:
+def test_no_thread_stays_behind(world: World) -> None:
     before = set(threading.enumerate())
-    clusters = KubernetesClusters(target.kubeconfig)
+    clusters = KubernetesClusters(world.account.kubeconfig)
     absent = Service("ghost", Kind.DEPLOYMENT, "r", "ghost", "group/ghost")
     clusters(world.environment).wait_for_change(absent, "", 0.3)
     assert set(threading.enumerate()) > before

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowmaster_delivery.model.canary import Traffic
 from flowmaster_delivery.model.errors import NotFound, Refused
 from tests.contracts import gateway
 from tests.contracts.clusters import Target, real, sandbox
@@ -32,7 +33,7 @@ def target(bare: Target) -> Iterator[Target]:
 
 @pytest.fixture
 def room(target: Target) -> Iterator[Namespace]:
-    with namespace(target) as found:
+    with namespace(target, Traffic.AUTO) as found:
         found.deploy(a_reference(), replicas=1)
         found.front()
         yield found
@@ -49,7 +50,7 @@ def backends(room: Namespace) -> list[dict[str, Any]]:
 
 
 def test_a_cluster_without_the_gateway_api_has_no_weights(bare: Target) -> None:
-    with namespace(bare) as room:
+    with namespace(bare, Traffic.AUTO) as room:
         room.deploy(a_reference(), replicas=1)
         room.front()
         assert room.cluster.weigh(API, 10) is None
@@ -148,7 +149,7 @@ def test_a_service_of_somebody_else_is_left_alone(room: Namespace) -> None:
 
 
 def test_a_canary_by_weights_needs_a_service_to_copy(target: Target) -> None:
-    with namespace(target) as room:
+    with namespace(target, Traffic.AUTO) as room:
         room.deploy(a_reference(), replicas=1)
         with pytest.raises(NotFound, match="no Kubernetes Service selects the pods of api"):
             a_canary(room)
