@@ -31,7 +31,6 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
 }
-"""A watch that has not ended is noted when its answer begins."""
 
 
 @dataclass(frozen=True)
