@@ -88,7 +88,8 @@ def main(ctx: click.Context) -> None:
     3 something that is needed cannot be reached.
 
     The server is found by FLOWMASTER_URL, else by what `flowmaster up` left in DAGSTER_HOME (or
-    ./.flowmaster). Who you are is told by FLOWMASTER_TOKEN, your own GitLab token.
+    ./.flowmaster). Who you are is told by FLOWMASTER_TOKEN, your own GitLab token with the scope
+    read_user; outside the sandbox nothing is told to anybody without one.
     """
     if ctx.obj is None:
         ctx.obj = Session(Settings.from_environ())

@@ -15,7 +15,9 @@ def serve(session: Session, host: str, port: int) -> None:
     """Receive GitLab's webhooks and answer the API, until Ctrl-C.
 
     Webhooks are believed only with FLOWMASTER_WEBHOOK_SIGNING_TOKEN_FILE or
-    FLOWMASTER_WEBHOOK_SECRET_FILE set. Put an authenticating, encrypting proxy in front of it.
+    FLOWMASTER_WEBHOOK_SECRET_FILE set. The API answers whoever shows a GitLab token of their own.
+    Put an encrypting proxy in front of it, and name its address in FORWARDED_ALLOW_IPS, so that
+    guesses are counted by who makes them.
     """
     import logging
     from datetime import UTC, datetime

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,7 +26,14 @@ from flowmaster_delivery.model.errors import (
     UnknownName,
 )
 from flowmaster_delivery.redaction import hidden, hidden_within, meanwhile, reveals
-from flowmaster_delivery.web.identity import Forbidden, Unauthenticated, token_of
+from flowmaster_delivery.web.identity import (
+    Forbidden,
+    TooManyFailures,
+    Unauthenticated,
+    reader,
+    token_of,
+)
+from flowmaster_delivery.web.office import office_of
 
 LOG = logging.getLogger(__name__)
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
@@ -33,6 +41,7 @@ ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 STATUSES: tuple[tuple[type[DeliveryError], int, str], ...] = (
     (Unauthenticated, 401, "unauthenticated"),
     (Forbidden, 403, "forbidden"),
+    (TooManyFailures, 429, "too_many_failures"),
     (UnknownName, 404, "unknown"),
     (NotFound, 404, "not_found"),
     (Malformed, 400, "malformed"),
@@ -64,19 +73,23 @@ def of_error(error: DeliveryError) -> Response:
         (409, "refused"),
     )
     response = failed(status, kind, str(error))
-    if isinstance(error, Throttled) and error.retry_after:
-        response.headers["Retry-After"] = str(round(error.retry_after))
+    if isinstance(error, Throttled | TooManyFailures) and error.retry_after:
+        response.headers["Retry-After"] = str(max(round(error.retry_after), 1))
     return response
 
 
 def answered(
     handler: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors become answers; nothing that it says shows the caller's token."""
+    """A handler whose errors become answers; nothing that it says shows the caller's token.
+
+    Nobody unknown is answered; what changes something asks itself who may do that, and GitLab anew.
+    """
 
     async def answering(request: Request) -> Response:
         with meanwhile(token_of(request)):
             try:
+                await run_in_threadpool(reader, request, office_of(request))
                 return await handler(request)
             except DeliveryError as error:
                 return of_error(error)

@@ -14,6 +14,7 @@ from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.ports import Launcher, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web.hints import Hints
+from flowmaster_delivery.web.known import Failures, Known
 from flowmaster_delivery.web.repeats import Repeats
 from flowmaster_delivery.web.signature import Secrets
 
@@ -30,6 +31,8 @@ class Office:
     hints: Hints
     repeats: Repeats
     webhook_secrets: Secrets
+    known: Known = field(default_factory=Known)
+    failures: Failures = field(default_factory=Failures)
     one_promotion_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     one_decision_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     """About incidents."""

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from flowmaster_delivery.cli.status import print_matrix
@@ -116,3 +117,21 @@ def test_unknown_names_get_the_nearest_one(shell: Shell) -> None:
         assert result.exit_code == 2, words
         assert near in result.stderr, words
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("plan", "production", "v1.2.3"), ("hold", "list"), ("incident",)],
+)
+def test_outside_the_sandbox_nobody_reads_without_a_token(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    shell.office.release("v1.2.3")
+    shell.office.sandbox = False
+    shell.office.person("sam", 2)
+    shell.client.app.state.office = shell.office.app().state.office  # type: ignore[attr-defined]
+    refused, allowed = shell.run(*words), shell.run(*words, token="sam-token")
+    assert refused.exit_code == 1
+    assert "set FLOWMASTER_TOKEN" in refused.stderr
+    assert refused.stdout == ""
+    assert "set FLOWMASTER_TOKEN" not in allowed.output
