@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.policy.addresses import networks
 from flowmaster_delivery.redaction import learn
 
 PREFIX = "FLOWMASTER_"
@@ -82,6 +83,8 @@ class Settings:
     """Whether health is watched by processes of their own (`flowmaster watch`), not by a sensor."""
     sandbox: bool
     """True only when a sandbox is at the other end: allows the `local` identity."""
+    trusted_proxies: tuple[str, ...]
+    """Networks of the proxies before the server and the UI, whose X-Forwarded-For is believed."""
     identity_header: str | None
     """Header with the asker's name that the authenticating proxy sets; believed only if named."""
 
@@ -110,6 +113,7 @@ class Settings:
             server_url=env.get(f"{PREFIX}URL", DEFAULT_SERVER_URL),
             watch_apart=env.get(f"{PREFIX}WATCH_APART") == "1",
             sandbox=env.get(f"{PREFIX}SANDBOX") == "1",
+            trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
             identity_header=env.get(f"{PREFIX}IDENTITY_HEADER"),
         )
 
@@ -170,6 +174,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         "URL": settings.server_url,
         "WATCH_APART": "1" if settings.watch_apart else None,
         "SANDBOX": "1" if settings.sandbox else None,
+        "TRUSTED_PROXIES": ",".join(settings.trusted_proxies) or None,
         "IDENTITY_HEADER": settings.identity_header,
     }
     named = {name: str(value) for name, value in {**paths, **texts}.items() if value is not None}
@@ -192,6 +197,17 @@ def environ_of_child(variables: Mapping[str, str]) -> dict[str, str]:
         for name in ("NO_PROXY", "no_proxy")
     }
     return {**os.environ, **direct, **variables}
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Raise Permanent, naming the variable, for what is no network."""
+    texts = [part.strip() for part in env.get(f"{PREFIX}{name}", "").split(",") if part.strip()]
+    try:
+        networks(texts)
+    except ValueError as error:
+        words = f"{PREFIX}{name}: {error}; give networks as 10.0.0.0/8, separated by commas"
+        raise Permanent(words) from error
+    return tuple(texts)
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

@@ -5,6 +5,7 @@ Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are 
 
 from __future__ import annotations
 
+import socket
 from threading import Lock
 
 from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
@@ -16,6 +17,8 @@ from flowmaster_delivery.adapters.dagster_history import (
     read_record,
     sealed_metadata,
 )
+from flowmaster_delivery.flows.auditing import audited, by_the_platform
+from flowmaster_delivery.model.audit import Channel, Whence
 from flowmaster_delivery.model.catalog import Catalog, Environment
 from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.ports import (
@@ -46,11 +49,18 @@ def open_instance() -> DagsterInstance:
     return DagsterInstance.get()
 
 
-def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) -> Ports:
-    """The outside world as this installation is set up."""
+def open_ports(
+    settings: Settings,
+    catalog: Catalog,
+    instance: DagsterInstance,
+    channel: Channel = Channel.WATCH,
+) -> Ports:
+    """The outside world as this installation is set up. What is recorded goes on the audit trail as
+    done by the platform itself, in a process of this kind."""
     from flowmaster_delivery.adapters.http_probe import HttpProbe
     from flowmaster_delivery.adapters.oci_registry import OciRegistry
 
+    trail = audit_on(instance, settings)
     return Ports(
         forge=open_forge(settings, catalog),
         registry=OciRegistry(
@@ -61,10 +71,10 @@ def open_ports(settings: Settings, catalog: Catalog, instance: DagsterInstance) 
         ),
         cluster=clusters(settings, catalog),
         probe=HttpProbe(),
-        history=history_on(instance, settings),
+        history=on_trail(history_on(instance, settings), trail, channel),
         notifier=notifier(settings),
         metrics=metrics(settings),
-        audit=audit_on(instance, settings),
+        audit=trail,
     )
 
 
@@ -94,8 +104,19 @@ def record_in(kind: type[R], event: EventLogEntry, settings: Settings) -> R | No
 
 
 def history_on(instance: DagsterInstance, settings: Settings) -> History:
-    """The history in this instance's event log, sealed with this installation's key."""
+    """The history in this instance's event log, sealed with this installation's key; not on the
+    audit trail by itself."""
     return DagsterHistory(instance, settings.seal_key.read())
+
+
+def on_trail(history: History, trail: AuditTrail, channel: Channel) -> History:
+    """The history, with what the platform records on the audit trail as well."""
+    return audited(history, by_the_platform(trail, here(channel)))
+
+
+def here(channel: Channel) -> Whence:
+    """This process, by the name of its host or pod."""
+    return Whence(channel, socket.gethostname())
 
 
 def audit_on(instance: DagsterInstance, settings: Settings) -> AuditTrail:
@@ -107,12 +128,12 @@ def audit_on(instance: DagsterInstance, settings: Settings) -> AuditTrail:
 
 def _engine_of(instance: DagsterInstance) -> Engine:
     storage = instance.event_log_storage
-    found = getattr(storage, "engine", None) or getattr(storage, "_engine", None)
+    found = getattr(storage, "engine", None)
     if isinstance(found, Engine):
         return found
     raise Permanent(
-        f"{type(storage).__name__} keeps no audit trail; configure the event_log_storage of "
-        "flowmaster_delivery.defs.event_log, or PostgreSQL"
+        f"{type(storage).__name__} keeps no audit trail; in dagster.yaml make the storage that of "
+        "flowmaster_delivery.defs.postgres, or the event log that of defs.event_log"
     )
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +35,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from flowmaster_delivery.adapters.late_entries import LateEntries
 from flowmaster_delivery.model.audit import START, AuditEntry, Deed, Head, chained
 from flowmaster_delivery.model.errors import DeliveryError, Denied, Unreachable
+from flowmaster_delivery.redaction import hidden
 
 PATIENCE = 20.0
 """Seconds that one entry is tried for while others are faster."""
@@ -87,13 +89,13 @@ class AuditTable:
 
     def append(self, deed: Deed) -> AuditEntry:
         self._late.flush()
-        return self._write(deed)
+        return self._write(unrevealing(deed))
 
     def append_late(self, deed: Deed) -> None:
         try:
             self.append(deed)
         except DeliveryError as error:
-            self._late.keep(deed, error)
+            self._late.keep(unrevealing(deed), error)
 
     def head(self) -> Head:
         with _asked("its head could not be read"):
@@ -134,7 +136,16 @@ class AuditTable:
                 connection.execute(insert(TABLE), values)
         except IntegrityError:
             return False
+        except DBAPIError as error:
+            if not (error.connection_invalidated and self._stands(entry)):
+                raise
         return True
+
+    def _stands(self, entry: AuditEntry) -> bool:
+        """Whether it arrived before the connection was lost: it must not stand there twice."""
+        wanted = select(TABLE.c.hash).where(TABLE.c.sequence == entry.sequence)
+        with self._engine().connect() as connection:
+            return connection.execute(wanted).scalar() == entry.hash
 
     def _head(self, engine: Engine) -> Head:
         """Read on its own: what is held while it is read would not see what others add."""
@@ -154,6 +165,27 @@ class AuditTable:
             _create(engine)
             self._ready = True
         return engine
+
+
+def unrevealing(deed: Deed) -> Deed:
+    """The deed as it may be seen: people write what they should not, and far ends say it again."""
+    shown = {name: _shown(getattr(deed, name)) for name in TEXTS}
+    return replace(deed, **shown)
+
+
+TEXTS = (
+    "who", "environment", "services", "version", "commit", "reason", "gates", "occasion", "details",
+)  # fmt: skip
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case str():
+            return hidden(value)
+        case tuple():
+            return tuple(hidden(text) for text in value)
+        case _:
+            return {name: hidden(text) for name, text in value.items()}
 
 
 def _create(engine: Engine) -> None:

@@ -16,8 +16,8 @@ def serve(session: Session, host: str, port: int) -> None:
 
     Webhooks are believed only with FLOWMASTER_WEBHOOK_SIGNING_TOKEN_FILE or
     FLOWMASTER_WEBHOOK_SECRET_FILE set. The API answers whoever shows a GitLab token of their own.
-    Put an encrypting proxy in front of it, and name its address in FORWARDED_ALLOW_IPS, so that
-    guesses are counted by who makes them.
+    Put an encrypting proxy in front of it, and name its address in FLOWMASTER_TRUSTED_PROXIES, so
+    that guesses are counted by who makes them, and the audit trail has their addresses.
     """
     import logging
     from datetime import UTC, datetime
@@ -25,6 +25,7 @@ def serve(session: Session, host: str, port: int) -> None:
     import uvicorn
 
     from flowmaster_delivery.adapters.dagster_graphql import GraphqlLauncher
+    from flowmaster_delivery.model.audit import Channel
     from flowmaster_delivery.web.app import app
     from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports
 
@@ -37,7 +38,7 @@ def serve(session: Session, host: str, port: int) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     catalog = open_catalog(settings)
     with open_instance() as instance:
-        ports = open_ports(settings, catalog, instance)
+        ports = open_ports(settings, catalog, instance, Channel.SERVER)
         launcher = GraphqlLauncher(
             settings.dagster_url, settings.seal_key.read, clock, ui_url=settings.ui_url
         )
@@ -47,5 +48,6 @@ def serve(session: Session, host: str, port: int) -> None:
             port=port,
             log_level="info",
             access_log=False,
+            proxy_headers=False,  # whose word counts is a setting of ours
             timeout_graceful_shutdown=3,
         )

@@ -39,7 +39,7 @@ def ordered(
         AssetKey([service.name, "deployment"]),
         description=f"{given.command} of the canary, by {given.by}: {given.reason}",
         partition=environment.name,
-        metadata={**described(facts), **record_metadata(delivery, given)},
+        metadata={**described(facts), **record_metadata(delivery, given, context.run.run_id)},
     )
 
 

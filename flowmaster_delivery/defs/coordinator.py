@@ -22,6 +22,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import (
 from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs import submissions as tags
+from flowmaster_delivery.defs.submission_audit import SubmissionAudit
 from flowmaster_delivery.defs.submissions import record_submission, voucher, voucher_of
 from flowmaster_delivery.flows.entry import may_ask
 from flowmaster_delivery.model.catalog import Catalog
@@ -30,9 +31,9 @@ from flowmaster_delivery.model.seal import Grant, seal
 from flowmaster_delivery.policy import submission as rules
 from flowmaster_delivery.policy.asking import Asker, Via
 from flowmaster_delivery.policy.submission import Submission
-from flowmaster_delivery.ports import Forge
+from flowmaster_delivery.ports import AuditTrail, Forge
 from flowmaster_delivery.settings import Settings
-from flowmaster_delivery.wiring import open_catalog, open_forge
+from flowmaster_delivery.wiring import audit_on, open_catalog, open_forge
 
 
 class DeliveryCoordinator(QueuedRunCoordinator):
@@ -49,6 +50,10 @@ class DeliveryCoordinator(QueuedRunCoordinator):
     @cached_property
     def forge(self) -> Forge:
         return open_forge(self.settings, self.catalog)
+
+    @cached_property
+    def trail(self) -> AuditTrail:
+        return audit_on(self._instance, self.settings)
 
     @property
     def dequeue_interval_seconds(self) -> float:  # type: ignore[override]  # a number to the daemon
@@ -76,7 +81,9 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         self._instance.add_run_tags(run.run_id, _claims(submission, who))
         refused = rules.refusal(submission, self.catalog.environments, who)
         refused = refused or self._not_permitted(context, submission, who)
+        audit = self._audit(context, submission, who)
         if refused:
+            audit.refused(refused)
             self._instance.report_run_failed(run, f"Refused: {refused}")
             return self._reloaded(run)
         duplicate = rules.duplicate_of(submission, self._same_occasion(submission))
@@ -88,10 +95,29 @@ class DeliveryCoordinator(QueuedRunCoordinator):
             words = f"run {newer.run_id} brought {newer.ref} to {newer.commit[:8]} meanwhile"
             self._call_off(run, words)
             return self._reloaded(run)
+        unwritten = audit.unwritten()
+        if unwritten:
+            self._instance.report_run_failed(run, f"Refused: {unwritten}")
+            return self._reloaded(run)
         self._instance.add_run_tags(run.run_id, self._tags(submission, who))
         submitted = super().submit_run(context._replace(dagster_run=self._reloaded(run)))
         self._make_way(submission)
         return submitted
+
+    def _audit(
+        self, context: SubmitRunContext, submission: Submission, who: Asker
+    ) -> SubmissionAudit:
+        names = submission.environments
+        return SubmissionAudit(
+            trail=self.trail,
+            settings=self.settings,
+            context=context,
+            submission=submission,
+            who=who,
+            environment=self.catalog.environments.get(names[0]) if len(names) == 1 else None,
+            again=self._inherited(context) is not None,
+            now=datetime.now(UTC),  # noqa: TID251  # the coordinator's own clock
+        )
 
     def _asker(self, context: SubmitRunContext, submission: Submission) -> Asker:
         header = self.settings.identity_header

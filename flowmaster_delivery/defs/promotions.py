@@ -24,6 +24,7 @@ from flowmaster_delivery.defs.partitions import environments
 from flowmaster_delivery.defs.recording import record_metadata
 from flowmaster_delivery.defs.resources import Delivery
 from flowmaster_delivery.defs.shapes import described, in_our_words, spec, step_key
+from flowmaster_delivery.defs.trail import gates_refused
 from flowmaster_delivery.flows.entry import may_ask, wanted_candidate
 from flowmaster_delivery.flows.promotion import admit, evaluate
 from flowmaster_delivery.flows.telling import refused
@@ -82,8 +83,11 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
             verdict, ship=True, asked_by=who.name, reason=form.reason, now=delivery.now()
         )
         if admission:
-            yield _admitted(service, verdict, admission, delivery)
+            with in_our_words(context):
+                admitted = _admitted(service, verdict, admission, delivery, context.run.run_id)
+            yield admitted
         else:
+            gates_refused(context, verdict, form.reason)
             delivery.ports.notifier.tell(refused(verdict, who.name))
         # After the materialization: the UI takes a check that came before it for one of an older.
         yield from _answers(service, verdict, ship=True)
@@ -92,14 +96,14 @@ def promotion_asset(catalog: Catalog, service: Service) -> AssetsDefinition:
 
 
 def _admitted(
-    service: Service, verdict: Verdict, admission: Admission, delivery: Delivery
+    service: Service, verdict: Verdict, admission: Admission, delivery: Delivery, run_id: str
 ) -> MaterializeResult[None]:
     return MaterializeResult(
         asset_key=AssetKey([service.name, "promotion"]),
         metadata={
             **described(_facts(verdict)),
             **described({"asked by": admission.asked_by, "reason": admission.reason}),
-            **record_metadata(delivery, admission),
+            **record_metadata(delivery, admission, run_id),
         },
     )
 

@@ -18,11 +18,12 @@ from dagster import (
 
 from flowmaster_delivery.defs.submissions import voucher_of
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.audit import Channel
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
 from flowmaster_delivery.ports import Ports
 from flowmaster_delivery.settings import Settings
-from flowmaster_delivery.wiring import heartbeat, history_on, open_ports
+from flowmaster_delivery.wiring import heartbeat, history_on, on_trail, open_ports
 
 Opener = Callable[[Settings, Catalog, DagsterInstance], Ports]
 
@@ -99,16 +100,19 @@ class Platform:
                 self._instance = DagsterInstance.from_ref(context.instance_ref)
             return self._instance
 
-    def ports(self, instance: DagsterInstance) -> Ports:
-        """The ports, with the history of this instance."""
+    def ports(self, instance: DagsterInstance, channel: Channel = Channel.WATCH) -> Ports:
+        """The ports, with the history of this instance; what is recorded is on the audit trail."""
         with self._guard:
             if self._ports is None:
                 self._ports = self._opener(self.settings, self.catalog, instance)
-                return self._ports
-            return replace(self._ports, history=history_on(instance, self.settings))
+                history = self._ports.history
+            else:
+                history = history_on(instance, self.settings)
+            ports = self._ports
+        return replace(ports, history=on_trail(history, ports.audit, channel))
 
     def delivery(self, instance: DagsterInstance) -> Delivery:
-        ports = self.ports(instance)
+        ports = self.ports(instance, Channel.RUN)
         reading, recent = Reading(self.catalog, ports), Recent(self.catalog, ports)
         return Delivery(self.settings, self.catalog, ports, reading, recent, self.now)
 

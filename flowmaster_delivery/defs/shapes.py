@@ -17,6 +17,7 @@ from dagster import (
 )
 
 from flowmaster_delivery.defs.partitions import environments
+from flowmaster_delivery.defs.trail import rule_refused
 from flowmaster_delivery.model.catalog import Catalog, Service
 from flowmaster_delivery.model.errors import DeliveryError, Transient
 
@@ -123,4 +124,5 @@ def in_our_words(context: AssetExecutionContext) -> Iterator[None]:
     except Transient as error:
         raise again_or_failure(context, str(error)) from error
     except DeliveryError as error:
+        rule_refused(context, error)
         raise Failure(str(error), allow_retries=False) from error

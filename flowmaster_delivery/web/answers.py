@@ -36,6 +36,7 @@ from flowmaster_delivery.web.identity import (
 from flowmaster_delivery.web.office import office_of
 
 LOG = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 STATUSES: tuple[tuple[type[DeliveryError], int, str], ...] = (
@@ -78,18 +79,30 @@ def of_error(error: DeliveryError) -> Response:
     return response
 
 
-def answered(
-    handler: Callable[[Request], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors become answers; nothing that it says shows the caller's token.
+def answered(handler: Handler) -> Handler:
+    """A handler that answers nobody unknown, and whose errors become answers.
 
-    Nobody unknown is answered; what changes something asks itself who may do that, and GitLab anew.
+    What changes something asks itself who may do that, and GitLab anew.
     """
+    return telling(known_only(handler))
+
+
+def known_only(handler: Handler) -> Handler:
+    """A handler of somebody's request; raise Unauthenticated where nobody is known."""
+
+    async def of_somebody(request: Request) -> Response:
+        await run_in_threadpool(reader, request, office_of(request))
+        return await handler(request)
+
+    return of_somebody
+
+
+def telling(handler: Handler) -> Handler:
+    """A handler whose errors become answers; nothing that it says shows the caller's token."""
 
     async def answering(request: Request) -> Response:
         with meanwhile(token_of(request)):
             try:
-                await run_in_threadpool(reader, request, office_of(request))
                 return await handler(request)
             except DeliveryError as error:
                 return of_error(error)

@@ -120,7 +120,7 @@ async def parse(request: Request, body: type[B]) -> B:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Malformed("the request must be application/json")
     try:
-        return body.model_validate_json(await read_limited(request, API_LIMIT))
+        found = body.model_validate_json(await read_limited(request, API_LIMIT))
     except TooLarge as error:
         raise Malformed(f"the request has more than {API_LIMIT} bytes") from error
     except ValidationError as error:
@@ -129,3 +129,7 @@ async def parse(request: Request, body: type[B]) -> B:
             for fault in error.errors(include_url=False, include_input=False)
         )
         raise Malformed(f"the request is not of its form: {faults}") from error
+    attempt = getattr(request.state, "attempt", None)
+    if attempt:
+        attempt.body = found
+    return found

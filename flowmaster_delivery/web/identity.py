@@ -13,6 +13,7 @@ from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import Denied, Permanent, Refused
 from flowmaster_delivery.model.source import Person
 from flowmaster_delivery.policy.asking import LOCAL, Asker, Via, named_by_proxy
+from flowmaster_delivery.web.addresses import address_of
 from flowmaster_delivery.web.office import Office
 
 
@@ -43,7 +44,9 @@ def person(request: Request, office: Office) -> Person:
             "this needs your own GitLab token: set FLOWMASTER_TOKEN to one with the scope "
             "read_user (`flowmaster approve` and `override` also take --token-file)"
         )
-    return _proven(token, request, office)
+    found = _proven(token, request, office)
+    _is_known(request, Asker(found.username, Via.GITLAB))
+    return found
 
 
 def asker(request: Request, office: Office, environment: Environment | None = None) -> str:
@@ -51,6 +54,7 @@ def asker(request: Request, office: Office, environment: Environment | None = No
     who = _without_token(request, office)
     if who is None:
         who = Asker(person(request, office).username, Via.GITLAB)
+    _is_known(request, who)
     if environment is not None:
         try:
             may_ask(who, environment, office.ports.forge.members)
@@ -64,9 +68,14 @@ def reader(request: Request, office: Office) -> str:
     token = token_of(request)
     if token is not None:
         remembered = office.known.reader(token, _now(office))
-        return remembered or _proven(token, request, office).username
-    who = _without_token(request, office)
-    return who.name if who else person(request, office).username
+        name = remembered or _proven(token, request, office).username
+        who: Asker | None = Asker(name, Via.GITLAB)
+    else:
+        who = _without_token(request, office)
+    if who is None:
+        return person(request, office).username
+    _is_known(request, who)
+    return who.name
 
 
 def _without_token(request: Request, office: Office) -> Asker | None:
@@ -85,12 +94,19 @@ def _without_token(request: Request, office: Office) -> Asker | None:
     return Asker(LOCAL, Via.SANDBOX) if office.settings.sandbox else None
 
 
+def _is_known(request: Request, who: Asker) -> None:
+    """From here on the audit trail has a name for whatever becomes of the request."""
+    attempt = getattr(request.state, "attempt", None)
+    if attempt:
+        attempt.caller = who
+
+
 def _proven(token: str, request: Request, office: Office) -> Person:
     """Ask GitLab whose token it is, unless too many tries from this address failed.
 
     A token that was proven within the hour is asked for whatever others do from its address.
     """
-    now, address = _now(office), request.client.host if request.client else ""
+    now, address = _now(office), address_of(request, office.settings)
     counted = not office.known.trusts(token, now)
     wait = office.failures.begin(address, now) if counted else None
     if wait is not None:

@@ -17,6 +17,7 @@ from flowmaster_delivery.web.hints import Hints
 from flowmaster_delivery.web.known import Failures, Known
 from flowmaster_delivery.web.repeats import Repeats
 from flowmaster_delivery.web.signature import Secrets
+from flowmaster_delivery.web.strangers import Strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Office:
     webhook_secrets: Secrets
     known: Known = field(default_factory=Known)
     failures: Failures = field(default_factory=Failures)
+    strangers: Strangers = field(default_factory=Strangers)
     one_promotion_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     one_decision_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     """About incidents."""
@@ -42,5 +44,7 @@ class Office:
 
 
 def office_of(request: Request) -> Office:
-    office: Office = request.app.state.office
+    """For what a request wants done: with its records and runs on the audit trail."""
+    attempt = getattr(request.state, "attempt", None)
+    office: Office = attempt.working() if attempt else request.app.state.office
     return office

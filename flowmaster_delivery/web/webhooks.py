@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from flowmaster_delivery.flows import intake
 from flowmaster_delivery.model.errors import Malformed, Transient
 from flowmaster_delivery.web.answers import failed
+from flowmaster_delivery.web.attempts import webhook_refused
 from flowmaster_delivery.web.bodies import TooLarge, read_limited
 from flowmaster_delivery.web.hints import Hint, hint_of
 from flowmaster_delivery.web.office import Office, office_of
@@ -38,6 +40,7 @@ async def receive(request: Request) -> Response:
         return failed(400, "malformed", str(error))
     except Rejected as error:
         LOG.warning("webhook rejected: %s", error)
+        await run_in_threadpool(webhook_refused, request, office, str(error))
         return failed(error.status, "rejected", str(error))
     return _take(request, body, office, now)
 

@@ -25,16 +25,15 @@ def a_deed(who: str = "dana", **changes: object) -> Deed:
     return Deed(**{**given, **changes})  # type: ignore[arg-type]
 
 
-def main(url: str, who: str, count: int) -> None:
-    """Begin when the line comes that says so, so that several begin at once."""
+def main(who: str, count: int) -> None:
+    """Begin when the line comes that says where the database is, so that several begin at once."""
     trail = AuditTable(lambda: engine, lambda: KEY)
-    engine = create_engine(url)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.readline()
+    engine = create_engine(sys.stdin.readline().strip())
     for number in range(count):
         trail.append(a_deed(who, reason=str(number)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))

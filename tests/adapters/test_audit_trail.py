@@ -10,23 +10,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from flowmaster_delivery.adapters.audit_trail import TABLE, AuditTable
 from flowmaster_delivery.adapters.late_entries import PAUSES, LateEntries
 from flowmaster_delivery.model.audit import START, Deed, fields_of
-from flowmaster_delivery.model.errors import Permanent, Unreachable
+from flowmaster_delivery.model.errors import Denied, Permanent, Unreachable
 from flowmaster_delivery.policy.audit import verify
+from flowmaster_delivery.redaction import learn
 from tests.adapters.audit_writer import a_deed
 from tests.fakes.fake_audit import KEY
+from tests.postgres import PASSWORD, USER, Postgres
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'events.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'events.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    where = URL.create(
+        "postgresql+psycopg2", USER, PASSWORD, "127.0.0.1", server.port, server.database()
+    )
+    return where.render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -72,7 +82,7 @@ def test_another_process_sees_what_this_one_wrote(trail: AuditTable, url: str) -
 def test_processes_that_add_at_once_make_one_chain(trail: AuditTable, url: str) -> None:
     """Before the table is there, too: all of them begin together."""
     writers, each = 4, 15
-    command = [sys.executable, "-m", "tests.adapters.audit_writer", url]
+    command = [sys.executable, "-m", "tests.adapters.audit_writer"]
     running = [
         subprocess.Popen(
             [*command, f"process-{number}", str(each)],
@@ -87,7 +97,7 @@ def test_processes_that_add_at_once_make_one_chain(trail: AuditTable, url: str) 
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in running:
-        process.communicate("go\n", timeout=60)
+        process.communicate(f"{url}\n", timeout=60)
     assert [process.returncode for process in running] == [0] * writers
     entries = trail.read()
     assert verify(entries, KEY).whole
@@ -107,6 +117,72 @@ def test_threads_of_one_process_make_one_chain(trail: AuditTable) -> None:
         thread.join()
     assert len(trail.read()) == 40
     assert verify(trail.read(), KEY).whole
+
+
+def test_a_role_that_may_only_read_and_add_is_enough(postgres: Postgres) -> None:
+    """Once the table is there: made by whoever owns it, who then grants no more than that."""
+    name = postgres.database()
+    owner = URL.create("postgresql+psycopg2", USER, PASSWORD, "127.0.0.1", postgres.port, name)
+    writer = owner.set(username=f"writer_{name}", password="pw")
+    made, least = create_engine(owner), create_engine(writer)
+    AuditTable(lambda: made, lambda: KEY).append(a_deed("dana"))
+    postgres.execute(name, f"CREATE ROLE writer_{name} LOGIN PASSWORD 'pw'")
+    postgres.execute(name, f"GRANT SELECT, INSERT ON flowmaster_audit TO writer_{name}")
+    trail = AuditTable(lambda: least, lambda: KEY)
+    trail.append(a_deed("sam"))
+    assert whos(trail) == ["dana", "sam"]
+    for statement in (
+        "UPDATE flowmaster_audit SET content = 'x'",
+        "DELETE FROM flowmaster_audit",
+        "TRUNCATE flowmaster_audit",
+        "DROP TRIGGER flowmaster_audit_only_added ON flowmaster_audit",
+    ):
+        with pytest.raises(DBAPIError), least.begin() as connection:
+            connection.execute(text(statement))
+    made.dispose()
+    least.dispose()
+
+
+def test_what_the_database_forbids_is_denied_and_not_tried_again(postgres: Postgres) -> None:
+    name = postgres.database()
+    postgres.execute(name, f"CREATE ROLE reader_{name} LOGIN PASSWORD 'pw'")
+    where = URL.create("postgresql+psycopg2", f"reader_{name}", "pw", "127.0.0.1", postgres.port)
+    engine = create_engine(where.set(database=name))
+    with pytest.raises(Denied, match="refuses the audit trail"):
+        AuditTable(lambda: engine, lambda: KEY).append(a_deed())
+    engine.dispose()
+
+
+def test_an_entry_that_arrived_before_the_connection_was_lost_stands_once(
+    trail: AuditTable, engine: Engine
+) -> None:
+    lost = list[str]()
+
+    def lose(connection: Connection) -> None:
+        """The answer to the first commit never arrives."""
+        if lost:
+            return
+        lost.append("once")
+        connection.connection.commit()
+        connection.invalidate()
+        raise OperationalError("COMMIT", {}, Exception("lost"), connection_invalidated=True)
+
+    trail.append(a_deed("dana"))
+    event.listen(engine, "commit", lose)
+    trail.append(a_deed("sam"))
+    assert lost == ["once"]
+    assert whos(trail) == ["dana", "sam"]
+
+
+def test_a_secret_that_somebody_wrote_into_a_reason_does_not_stand_there(
+    trail: AuditTable,
+) -> None:
+    learn("gitlab_token", "planted-0123456789")
+    said = "with planted-0123456789"
+    trail.append(a_deed(reason=said, gates=(said,), details={"said": said}, services=(said,)))
+    (entry,) = trail.read()
+    assert "planted" not in entry.content
+    assert fields_of(entry)["reason"] == "with •••"
 
 
 @pytest.mark.parametrize(
@@ -130,9 +206,13 @@ def test_what_somebody_changed_who_may_change_tables_is_found(
 ) -> None:
     for number in range(3):
         trail.append(a_deed(str(number)))
+    drop = {
+        "sqlite": ["DROP TRIGGER flowmaster_audit_no_update"],
+        "postgresql": ["DROP TRIGGER flowmaster_audit_only_added ON flowmaster_audit"],
+    }
     with engine.begin() as connection:
-        for name in ("update", "delete"):
-            connection.execute(text(f"DROP TRIGGER flowmaster_audit_no_{name}"))
+        for statement in drop[engine.dialect.name]:
+            connection.execute(text(statement))
         connection.execute(TABLE.update().where(TABLE.c.sequence == 2).values(content="{}"))
     found = verify(trail.read(), KEY)
     assert [(one.sequence, one.flaw.value) for one in found.findings][:1] == [(2, "changed")]

@@ -43,7 +43,7 @@ ALL = ("image", "promotion", "deployment", "health")
 def asked(*callers: str) -> Any:
     """The workspace of a request over HTTP, with the proxy's header once for each caller."""
     raw = [(b"x-forwarded-user", caller.encode()) for caller in callers]
-    return SimpleNamespace(source=SimpleNamespace(headers=Headers(raw=raw)))
+    return SimpleNamespace(source=SimpleNamespace(headers=Headers(raw=raw), client=None))
 
 
 BY_DANA = asked("dana")

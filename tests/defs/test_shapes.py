@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from dagster import AssetExecutionContext, Failure, RetryRequested
+from dagster import AssetExecutionContext, AssetKey, Failure, RetryRequested
 
 from flowmaster_delivery.defs.resources import Recent
 from flowmaster_delivery.defs.shapes import RETRIES, described, identifier, in_our_words
@@ -15,9 +15,10 @@ from tests.flows.conftest import Platform
 
 @dataclass
 class Context:
-    """As much of a step's context as the failures look at."""
+    """As much of the context of an image's step as the failures look at."""
 
     retry_number: int = 0
+    selected_asset_keys: frozenset[AssetKey] = frozenset({AssetKey(["api", "image"])})
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("test"))
 
 

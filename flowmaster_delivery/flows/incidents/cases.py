@@ -8,7 +8,6 @@ from dataclasses import replace
 from flowmaster_delivery.flows.goal import Asked
 from flowmaster_delivery.flows.incidents import alarms
 from flowmaster_delivery.flows.incidents.opening import (
-    PLATFORM,
     REMEMBERED,
     begun,
     free_hold_id,
@@ -26,6 +25,7 @@ from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.rollback import Action, Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, last_success
 from flowmaster_delivery.model.verification import Validation, Verification
+from flowmaster_delivery.policy.deeds.naming import PLATFORM
 from flowmaster_delivery.policy.rollback import Case
 from flowmaster_delivery.policy.waves import waves
 

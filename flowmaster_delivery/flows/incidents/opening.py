@@ -30,8 +30,6 @@ from flowmaster_delivery.policy.rollback import (
 )
 from flowmaster_delivery.ports import History
 
-PLATFORM = "flowmaster"
-"""Who acts where no person does."""
 REMEMBERED = 50
 """Incidents of an environment that are looked at."""
 

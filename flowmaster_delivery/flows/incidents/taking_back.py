@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flowmaster_delivery.flows.incidents import alarms
-from flowmaster_delivery.flows.incidents.opening import PLATFORM, REMEMBERED, save, tell, with_words
+from flowmaster_delivery.flows.incidents.opening import REMEMBERED, save, tell, with_words
 from flowmaster_delivery.flows.leasing import LEASE_SECONDS
 from flowmaster_delivery.flows.rollback import LOOKED_BACK, check_kind, roll_back
 from flowmaster_delivery.flows.telling import deployed
@@ -30,6 +30,7 @@ from flowmaster_delivery.model.outcome import Outcome
 from flowmaster_delivery.model.promotion import EVERY_SERVICE, Hold
 from flowmaster_delivery.model.rollback import Trigger
 from flowmaster_delivery.model.rollout import DeploymentRecord, Method, last_success
+from flowmaster_delivery.policy.deeds.naming import PLATFORM
 from flowmaster_delivery.policy.incident_report import report
 
 ORPHANED = timedelta(seconds=30)

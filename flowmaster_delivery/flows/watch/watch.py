@@ -19,7 +19,7 @@ from flowmaster_delivery.flows.canary.trying import sweep
 from flowmaster_delivery.flows.goal import Asked, Clock, Pace
 from flowmaster_delivery.flows.health import Round, look_all
 from flowmaster_delivery.flows.incidents.illness import hold_if_ill
-from flowmaster_delivery.flows.incidents.opening import PLATFORM, REMEMBERED, open_case
+from flowmaster_delivery.flows.incidents.opening import REMEMBERED, open_case
 from flowmaster_delivery.flows.incidents.people import escalate, settle
 from flowmaster_delivery.flows.incidents.taking_back import resume, take_back
 from flowmaster_delivery.flows.watch.figures import Judged, judge_all
@@ -29,6 +29,7 @@ from flowmaster_delivery.model.catalog import Catalog, Environment, Kind
 from flowmaster_delivery.model.errors import DeliveryError
 from flowmaster_delivery.model.health import HealthObservation, HealthState
 from flowmaster_delivery.model.incident import Incident, IncidentState
+from flowmaster_delivery.policy.deeds.naming import PLATFORM
 from flowmaster_delivery.policy.health import FAILING, worth_recording
 from flowmaster_delivery.policy.rollback import Case
 from flowmaster_delivery.policy.watching import Resident, of_judgement, of_look

@@ -8,8 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flowmaster_delivery.flows.canary import orders
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.canary import CanaryOrder
 from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import CanaryOrderBody, parse
 from flowmaster_delivery.web.identity import asker
 from flowmaster_delivery.web.office import Office, office_of
@@ -43,5 +45,5 @@ def _order(request: Request, body: CanaryOrderBody, office: Office) -> CanaryOrd
 
 ROUTES = (
     Route("/api/canaries", answered(list_canaries), methods=["GET"]),
-    Route("/api/canaries/orders", answered(order), methods=["POST"]),
+    asking("/api/canaries/orders", order, Action.CANARY_ORDERED),
 )

@@ -10,11 +10,13 @@ from starlette.routing import Route
 from flowmaster_delivery.flows import orders
 from flowmaster_delivery.flows.incidents.opening import every, find
 from flowmaster_delivery.flows.incidents.people import decide_asked
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.incident import Incident
 from flowmaster_delivery.policy.incident_report import report
 from flowmaster_delivery.ports import LaunchedRun
 from flowmaster_delivery.web.answers import answered, as_json
 from flowmaster_delivery.web.api.promotions import told
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import DecisionBody, parse
 from flowmaster_delivery.web.identity import asker
 from flowmaster_delivery.web.office import Office, office_of
@@ -81,6 +83,6 @@ def _decided(
 ROUTES = (
     Route("/api/incidents", answered(list_incidents), methods=["GET"]),
     Route("/api/incidents/{id}", answered(show_incident), methods=["GET"]),
-    Route("/api/incidents/{id}/approve", answered(approve), methods=["POST"]),
-    Route("/api/incidents/{id}/dismiss", answered(dismiss), methods=["POST"]),
+    asking("/api/incidents/{id}/approve", approve, Action.INCIDENT_APPROVED),
+    asking("/api/incidents/{id}/dismiss", dismiss, Action.INCIDENT_DISMISSED),
 )

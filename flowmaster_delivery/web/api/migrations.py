@@ -9,8 +9,10 @@ from starlette.routing import Route
 
 from flowmaster_delivery.flows.migrations import schemas
 from flowmaster_delivery.flows.migrations.schemas import SchemaRow
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.migration import MigrationRecord
 from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import SettlementBody, parse
 from flowmaster_delivery.web.identity import asker
 from flowmaster_delivery.web.office import Office, office_of
@@ -44,5 +46,5 @@ def _settle(request: Request, body: SettlementBody, office: Office) -> Migration
 
 ROUTES = (
     Route("/api/migrations", answered(list_schemas), methods=["GET"]),
-    Route("/api/migrations", answered(settle), methods=["POST"]),
+    asking("/api/migrations", settle, Action.SCHEMA_SETTLED),
 )

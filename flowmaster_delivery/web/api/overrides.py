@@ -12,9 +12,11 @@ from starlette.routing import Route
 from flowmaster_delivery.flows import overrides
 from flowmaster_delivery.flows.overrides import Told, Wish
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.errors import Malformed
 from flowmaster_delivery.model.promotion import Override
 from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import OverrideBody, parse
 from flowmaster_delivery.web.identity import person
 from flowmaster_delivery.web.office import Office, office_of
@@ -52,5 +54,5 @@ def _listed(environment: str, version: str, office: Office) -> tuple[Told, ...]:
 
 ROUTES = (
     Route("/api/overrides", answered(list_overrides), methods=["GET"]),
-    Route("/api/overrides", answered(give), methods=["POST"]),
+    asking("/api/overrides", give, Action.OVERRIDE_GIVEN),
 )

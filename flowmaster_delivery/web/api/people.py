@@ -10,9 +10,11 @@ from starlette.routing import Route
 from flowmaster_delivery.flows import adopt, approval, holds
 from flowmaster_delivery.flows.adopt import Adopted
 from flowmaster_delivery.flows.reading import Reading
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.errors import UnknownName
 from flowmaster_delivery.model.promotion import Approval, Hold
 from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import AdoptionBody, ApprovalBody, HoldBody, ReleaseBody, parse
 from flowmaster_delivery.web.identity import asker, person
 from flowmaster_delivery.web.office import Office, office_of
@@ -89,9 +91,9 @@ def _adopt(request: Request, body: AdoptionBody, office: Office) -> tuple[Adopte
 
 
 ROUTES = (
-    Route("/api/approvals", answered(approve), methods=["POST"]),
+    asking("/api/approvals", approve, Action.APPROVAL_GIVEN),
     Route("/api/holds", answered(list_holds), methods=["GET"]),
-    Route("/api/holds", answered(place_hold), methods=["POST"]),
-    Route("/api/holds/{id}/release", answered(release_hold), methods=["POST"]),
-    Route("/api/adoptions", answered(adopt_environment), methods=["POST"]),
+    asking("/api/holds", place_hold, Action.HOLD_PLACED),
+    asking("/api/holds/{id}/release", release_hold, Action.HOLD_RELEASED),
+    asking("/api/adoptions", adopt_environment, Action.ADOPTION),
 )

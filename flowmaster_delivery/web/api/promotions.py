@@ -16,10 +16,12 @@ from flowmaster_delivery.flows.intake import changed_by
 from flowmaster_delivery.flows.overview import chosen_services
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.flows.rollback import going_back
+from flowmaster_delivery.model.audit import Action
 from flowmaster_delivery.model.catalog import Catalog
 from flowmaster_delivery.model.errors import Malformed, Refused
 from flowmaster_delivery.ports import LaunchedRun, RunOrder
 from flowmaster_delivery.web.answers import answered, as_json
+from flowmaster_delivery.web.attempts import asking
 from flowmaster_delivery.web.bodies import PromotionBody, RollbackBody, parse
 from flowmaster_delivery.web.identity import asker
 from flowmaster_delivery.web.office import Office, office_of
@@ -137,8 +139,8 @@ def told(run: LaunchedRun, catalog: Catalog) -> dict[str, object]:
 
 
 ROUTES = (
-    Route("/api/promotions", answered(promote), methods=["POST"]),
-    Route("/api/rollbacks", answered(roll_back), methods=["POST"]),
+    asking("/api/promotions", promote, Action.PROMOTION_ASKED),
+    asking("/api/rollbacks", roll_back, Action.ROLLBACK_ASKED),
     Route("/api/runs", answered(list_runs), methods=["GET"]),
     Route("/api/runs/{id}", answered(run_of), methods=["GET"]),
 )
