@@ -54,6 +54,28 @@ spec:
     - {name: {{ .portName | default "http" }}, port: {{ .port }}, targetPort: {{ .target }}, protocol: TCP}
 {{- end -}}
 
+{{/*
+Probes of a part by `flowmaster alive`, which asks whether its work is being done, not whether a port is open. A start
+may take long on a node that starts everything at once; nothing is restarted for what somebody else keeps it from.
+Takes the part's name.
+*/}}
+{{- define "flowmaster.probes" -}}
+startupProbe:
+  exec: {command: [flowmaster, alive, {{ . }}]}
+  periodSeconds: 5
+  timeoutSeconds: 20
+  failureThreshold: 60
+readinessProbe:
+  exec: {command: [flowmaster, alive, {{ . }}, --ready]}
+  periodSeconds: 15
+  timeoutSeconds: 20
+livenessProbe:
+  exec: {command: [flowmaster, alive, {{ . }}]}
+  periodSeconds: 30
+  timeoutSeconds: 20
+  failureThreshold: 5
+{{- end -}}
+
 {{/* A webserver of Dagster's on the pod's loopback: kubelet cannot reach it, so the probe runs inside. */}}
 {{- define "flowmaster.dagsterWebserver" -}}
 - name: dagster
@@ -66,16 +88,7 @@ spec:
     {{- with .env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  readinessProbe:
-    exec: {command: [flowmaster, alive, webserver, --ready]}
-    periodSeconds: 10
-    timeoutSeconds: 10
-  livenessProbe:
-    exec: {command: [flowmaster, alive, webserver]}
-    initialDelaySeconds: 30
-    periodSeconds: 30
-    timeoutSeconds: 10
-    failureThreshold: 4
+  {{- include "flowmaster.probes" "webserver" | nindent 2 }}
   resources: {{ toYaml .root.Values.webserver.resources | nindent 4 }}
   volumeMounts: {{ include "flowmaster.mounts" . | nindent 4 }}
     - {name: instance, mountPath: /opt/dagster/home/workspace.yaml, subPath: workspace.yaml, readOnly: true}
