@@ -19,6 +19,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import (
     QueuedRunCoordinator,
     RunQueueConfig,
 )
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs import submissions as tags
@@ -84,7 +85,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
         audit = self._audit(context, submission, who)
         if refused:
             audit.refused(refused)
-            self._instance.report_run_failed(run, f"Refused: {refused}")
+            tags.refuse(self._instance, run, f"Refused: {refused}")
             return self._reloaded(run)
         duplicate = rules.duplicate_of(submission, self._same_occasion(submission))
         if duplicate:
@@ -170,6 +171,7 @@ class DeliveryCoordinator(QueuedRunCoordinator):
             tags.ENVIRONMENT: environment.name,
             tags.PURPOSE: rules.purpose(submission, environment).value,
             tags.VOUCHER: seal(key, voucher(submission.run_id, who, environment.name)),
+            MAX_RETRIES_TAG: str(self._instance.run_retries_max_retries),
             **rules.locks(submission),
         }
 

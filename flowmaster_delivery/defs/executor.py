@@ -17,6 +17,7 @@ from dagster import (
     DagsterEvent,
     DagsterExecutionInterruptedError,
     DagsterRun,
+    DagsterRunStatus,
     Executor,
     ExecutorDefinition,
     Field,
@@ -46,6 +47,12 @@ ADMISSION = -1
 
 POLL = 0.25
 """Seconds after which the loop looks for a cancellation when no step has anything to say."""
+
+RECORD_LOOK = 10.0
+"""Seconds between two looks at what the run's record says. Whoever cancels a run while Kubernetes
+is away, or calls it failed since its pod was not seen, tells its process by the record alone."""
+
+ENDING = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE)
 
 LAST_WORDS = 30.0
 """Seconds that running steps have to end after a cancellation."""
@@ -99,15 +106,27 @@ class _ThreadedPlan:
         self.said: queue.Queue[DagsterEvent | _End] = queue.Queue()
         self.ready: list[ExecutionStep] = []
         self.running: dict[str, threading.Thread] = {}
+        self.looked = time.monotonic()
 
     def events(self) -> Iterator[DagsterEvent]:
         while not self.active.is_complete:
-            if self.active.check_for_interrupts():
+            if self.active.check_for_interrupts() or self._called_off():
                 yield from self._cancel()
             self.ready += self.active.get_steps_to_execute()
             self._start_ready()
             yield from self.active.plan_events_iterator(self.context)
             yield from self._listen()
+
+    def _called_off(self) -> bool:
+        """Whether the record says that the run has ended or shall; unread, it says nothing."""
+        if time.monotonic() - self.looked < RECORD_LOOK:
+            return False
+        self.looked = time.monotonic()
+        try:
+            run = self.context.instance.get_run_by_id(self.context.run_id)
+        except Exception:  # noqa: BLE001  # the database is away, and comes back
+            return False
+        return run is not None and run.status in ENDING
 
     def _ended(self) -> frozenset[str]:
         active = self.active

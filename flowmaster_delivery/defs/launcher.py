@@ -5,7 +5,7 @@ coordinator sealed into the run's voucher; tags, jobs and code locations have no
 (docs/adr/0015-runs-as-pods-take-their-credentials-from-the-sealed-environment.md).
 
 The least rights of whoever launches, monitors and ends runs (webserver, sidecar of the server,
-daemon), in the namespace of the run pods; tests/contracts/test_launcher.py derives them:
+daemon), in the namespace of the run pods; tests/contracts/test_launcher_rights.py derives them:
 
     batch  jobs         create, delete
     batch  jobs/status  get
@@ -16,55 +16,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from dagster import DagsterRun, Field, Map, Noneable, StringSource
+from dagster import Array, DagsterRun, Field, Map, Noneable, Permissive, StringSource
 from dagster._config import Shape
-from dagster._core.launcher import LaunchRunContext, ResumeRunContext
+from dagster._core.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
-from dagster._core.storage.tags import MAX_RETRIES_TAG
-from dagster._serdes import ConfigurableClassData
-from dagster_k8s import K8sRunLauncher
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.job import (
-    DagsterK8sJobConfig,
-    UserDefinedDagsterK8sConfig,
-    get_job_name_from_run_id,
-)
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster_k8s.client import DagsterK8sUnrecoverableAPIError
+from dagster_k8s.job import DagsterK8sJobConfig
 
 from flowmaster_delivery.defs import run_pods
-from flowmaster_delivery.defs.run_client import PatientClient
+from flowmaster_delivery.defs.executor import RECORD_LOOK
+from flowmaster_delivery.defs.run_client import refused_for_good
+from flowmaster_delivery.defs.run_jobs import CONNECTION, POD, RunJobs
 from flowmaster_delivery.defs.run_pods import RunEnvironment
-from flowmaster_delivery.defs.submissions import submission_of, voucher_of
-from flowmaster_delivery.policy.presence import Absence, Look, given_up, missed
+from flowmaster_delivery.defs.submissions import refuse, submission_of, voucher_of
+from flowmaster_delivery.policy.presence import Absence, Look, given_up, missed, still_looked_for
 from flowmaster_delivery.policy.submission import launch_refusal
 from flowmaster_delivery.settings import Settings
 
-INSTALLATION = (
-    "job_namespace",
-    "image_pull_policy",
-    "image_pull_secrets",
-    "load_incluster_config",
-    "kubeconfig_file",
-    "k8s_api_ssl_ca_cert_file",
-    "env_config_maps",
-    "env_vars",
-    "volumes",
-    "volume_mounts",
-    "labels",
-    "resources",
-    "scheduler_name",
-    "security_context",
-    "run_k8s_config",
-)
-"""Config of Dagster's launcher that the installation may set: none of it is about identity."""
-ALIVE = ("Pending", "Running")
-MODULE = "flowmaster_delivery"
+PACKAGE = "flowmaster_delivery"
+SLOW = 1.0
+"""Seconds after which a look without an answer holds up the looks at other runs."""
+SILENCE = 5.0
+"""Seconds for which such a look speaks for the other runs."""
 
 
-class EnvironmentRunLauncher(K8sRunLauncher):
+class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
     """`run_launcher` of dagster.yaml, where runs are pods.
 
     ```yaml
@@ -77,7 +58,7 @@ class EnvironmentRunLauncher(K8sRunLauncher):
         dagster_home: /opt/dagster/home
         image_pull_policy: IfNotPresent
         image_pull_secrets: [{name: registry}]
-        env_vars: ["FLOWMASTER_CATALOG=/etc/flowmaster/config/catalog.yaml"]
+        env: [{name: FLOWMASTER_CATALOG, value: /etc/flowmaster/config/catalog.yaml}]
         volumes: [{name: config, configMap: {name: flowmaster-config}}]
         volume_mounts: [{name: config, mountPath: /etc/flowmaster/config, readOnly: true}]
         labels: {app.kubernetes.io/instance: flowmaster}
@@ -91,135 +72,167 @@ class EnvironmentRunLauncher(K8sRunLauncher):
             smoke_secret: flowmaster-production-smoke    # optional; one key per secret
         patience_seconds: 120
         request_timeout_seconds: 10
-        ttl_seconds_after_finished: 3600
+        keep_seconds: 3600
     ```
 
     `load_incluster_config` (default true) and `kubeconfig_file` say how the launcher itself reaches
-    the cluster. Mounted by the launcher: an emptyDir on /tmp and on `dagster_home`, the kubeconfig
-    on /etc/flowmaster/kubeconfig with FLOWMASTER_KUBECONFIG, the smoke secrets on
-    /etc/flowmaster/smoke with FLOWMASTER_SECRETS_DIR. Container and pod run as 10001, without
-    capabilities, on a read-only root; `security_context` adds to that.
+    the cluster. Mounted by the launcher: an emptyDir on /tmp and on `dagster_home` where
+    `volume_mounts` has nothing there, the kubeconfig on /etc/flowmaster/kubeconfig with
+    FLOWMASTER_KUBECONFIG, the smoke secrets on /etc/flowmaster/smoke with FLOWMASTER_SECRETS_DIR.
+    Container and pod run as 10001, without capabilities, on a read-only root; `security_context`
+    adds to that. Jobs that have ended stay for `keep_seconds` (from Kubernetes 1.21 on); their
+    deadline follows from `run_monitoring: max_runtime_seconds`.
+
+    Run processes have this launcher in their instance too, and no rights: it opens nothing until it
+    is used.
     """
 
-    def __init__(
-        self,
-        *,
-        job_image: str,
-        dagster_home: str,
-        environments: Mapping[str, Mapping[str, Any]],
-        patience_seconds: float,
-        request_timeout_seconds: float,
-        ttl_seconds_after_finished: int,
-        inst_data: ConfigurableClassData | None = None,
-        **installation: Any,
-    ) -> None:
-        super().__init__(
-            service_account_name="",
-            instance_config_map="",
-            job_image=job_image,
-            dagster_home=dagster_home,
-            inst_data=inst_data,
-            **installation,
-        )
+    def __init__(self, config: Mapping[str, Any], inst_data: ConfigurableClassData | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._config, self._inst_data = config, inst_data
         self._environments = {
-            name: RunEnvironment.parsed(name, given) for name, given in environments.items()
+            name: RunEnvironment.parsed(name, given)
+            for name, given in config["environments"].items()
         }
-        self._patience, self._kept = patience_seconds, ttl_seconds_after_finished
-        self._api_client = PatientClient(request_timeout_seconds, patience_seconds)
         self._absences: dict[str, Absence] = {}
+        self._silent_until = 0.0
+        self._made: RunJobs | None = None
         self._guard = threading.Lock()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
         dagsters = DagsterK8sJobConfig.config_type_run_launcher()
         return {
-            **{name: dagsters[name] for name in INSTALLATION},
+            **{name: dagsters[name] for name in (*CONNECTION, *POD) if name in dagsters},
+            "env": Field(_variables_type(), default_value=[]),
             "job_image": Field(StringSource),
             "dagster_home": Field(StringSource, default_value="/opt/dagster/home"),
             "environments": Field(_environments_type()),
             "patience_seconds": Field(float, default_value=120.0),
             "request_timeout_seconds": Field(float, default_value=10.0),
-            "ttl_seconds_after_finished": Field(int, default_value=run_pods.KEPT_SECONDS),
+            "keep_seconds": Field(int, default_value=run_pods.KEPT_SECONDS),
         }
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
+        return cls(config_value, inst_data)
 
     @cached_property
     def settings(self) -> Settings:
         return Settings.from_environ()
 
+    @property
+    def jobs(self) -> RunJobs:
+        with self._guard:
+            if self._made is None:
+                limits = self._config["patience_seconds"], self._config["request_timeout_seconds"]
+                self._made = RunJobs(self._config, self._environment_of, *limits)
+                self._made.register_instance(self._instance)
+            return self._made
+
+    def _environment_of(self, run: DagsterRun) -> RunEnvironment | None:
+        voucher = voucher_of(run, self.settings.seal_key.read())
+        return self._environments.get(voucher.environment) if voucher else None
+
     def launch_run(self, context: LaunchRunContext) -> None:
-        if self._admitted(context.dagster_run):
-            super().launch_run(context._replace(dagster_run=_by_our_program(context.dagster_run)))
+        run = _by_our_program(context.dagster_run)
+        self._launch(run, lambda: self.jobs.launch_run(context._replace(dagster_run=run)))
+
+    @property
+    def supports_resume_run(self) -> bool:
+        return True
 
     def resume_run(self, context: ResumeRunContext) -> None:
-        if self._admitted(context.dagster_run):
-            super().resume_run(context._replace(dagster_run=_by_our_program(context.dagster_run)))
+        run = _by_our_program(context.dagster_run)
+        self._launch(run, lambda: self.jobs.resume_run(context._replace(dagster_run=run)))
 
-    def _admitted(self, run: DagsterRun) -> bool:
-        """Whether it may be launched; where not, the run has failed for good, and says why."""
+    def _launch(self, run: DagsterRun, launch: Callable[[], None]) -> None:
+        """What may not be launched has failed for good, and says why. While the API server is away
+        it is tried for as long as the patience; what is raised after that, Dagster may retry."""
         voucher = voucher_of(run, self.settings.seal_key.read())
         submission = submission_of(run, 0, ())
-        refused = launch_refusal(voucher, submission, self._environments) or _foreign(run)
-        if refused:
-            self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
-            self._instance.report_run_failed(run, f"Refused to launch: {refused}")
-        return not refused
+        why = launch_refusal(voucher, submission, self._environments) or _foreign(run)
+        if not why:
+            try:
+                launch()
+            except DagsterK8sUnrecoverableAPIError as error:
+                why = refused_for_good(error)
+                if not why:
+                    raise
+        if why:
+            refuse(self._instance, run, f"Not launched: {why}")
 
-    def get_container_context_for_run(self, dagster_run: DagsterRun) -> K8sContainerContext:
-        """Without a valid voucher: a pod that holds nothing, in the namespace where runs are."""
-        voucher = voucher_of(dagster_run, self.settings.seal_key.read())
-        environment = self._environments.get(voucher.environment) if voucher else None
-        longest = int(self._instance.run_monitoring_max_runtime_seconds)
-        nothing = {"pod_spec_config": {"automount_service_account_token": False}}
-        layers = (
-            run_pods.hardened(self.dagster_home),
-            self.run_k8s_config,
-            {"container_config": {"image": self.job_image}},
-            run_pods.of_job(self._kept, longest),
-            run_pods.of_environment(environment) if environment else nothing,
+    def terminate(self, run_id: str) -> bool:
+        """Delete Job and pods. With the API server away the record alone says that the run shall
+        end; its process reads that, and until then the run is canceling."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        done = self.jobs.end(run_id)
+        if done is None:
+            self._not_ended(run)
+            return False
+        gone = self.jobs.look(run) is Look.GONE  # also where its process never began
+        now = self._instance.get_run_by_id(run_id)
+        if gone and now and not now.is_finished:
+            self._instance.report_run_canceled(run, "Its Job is gone, and no pod of it lives.")
+        return done or gone
+
+    def _not_ended(self, run: DagsterRun) -> None:
+        late = self._instance.run_monitoring_cancel_timeout_seconds
+        where = f"job {self.jobs.job_of(run)} -n {self.jobs.job_namespace}"
+        self._instance.report_engine_event(
+            "Kubernetes could not be asked to end the pod. The run's process reads that it shall "
+            f"end within {RECORD_LOOK:.0f} s. Dagster says that it was canceled after {late} s in "
+            f"any case; if its pod still runs then: kubectl delete {where}",
+            run,
         )
-        context = K8sContainerContext(
-            image_pull_policy=self.image_pull_policy,
-            image_pull_secrets=self.image_pull_secrets,
-            env_config_maps=self.env_config_maps,
-            env_vars=self.env_vars,
-            volume_mounts=self.volume_mounts,
-            volumes=self.volumes,
-            labels={**run_pods.common_labels(), **self.labels},
-            namespace=self.job_namespace,
-            resources=self.resources,
-            scheduler_name=self.scheduler_name,
-            security_context={**run_pods.CONTAINER_SECURITY, **self.security_context},
-        )
-        for layer in layers:
-            config = UserDefinedDagsterK8sConfig.from_dict(layer)
-            context = context.merge(K8sContainerContext(run_k8s_config=config))
-        return context
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """As Dagster sees it, except that what cannot be seen for a moment still runs."""
-        result: CheckRunHealthResult = super().check_run_worker_health(run)
-        unknown = result.status is WorkerStatus.UNKNOWN
-        look = self._look(run) if unknown else Look.THERE
-        now = time.monotonic()
+        result, look = self._seen(run)
+        now, patience = time.monotonic(), self._config["patience_seconds"]
         with self._guard:
-            absence = missed(self._absences.pop(run.run_id, None), look, now)
+            before = self._absences.pop(run.run_id, None)
+            absence = missed(before, look, now)
             if absence:
                 self._absences[run.run_id] = absence
-        if unknown and not given_up(absence, self._patience):
+            self._absences = still_looked_for(self._absences, now)
+        if absence and not before:
+            words = "Kubernetes does not show this run's pod; the run counts as running"
+            self._instance.report_engine_event(f"{words} for {patience:.0f} s", run)
+        if result.status is WorkerStatus.UNKNOWN and not given_up(absence, patience):
             return CheckRunHealthResult(WorkerStatus.RUNNING, result.msg, transient=True)
         return result
 
-    def _look(self, run: DagsterRun) -> Look:
-        """A second look at a run whose Job could not be read: a living pod of it is enough."""
-        attempt = self._get_resume_attempt_number(run)
-        job = get_job_name_from_run_id(run.run_id, resume_attempt_number=attempt)
-        where = {"job_name": job, "namespace": self.job_namespace}
-        try:
-            if any(pod.status.phase in ALIVE for pod in self._api_client.get_pods_in_job(**where)):
-                return Look.THERE
-            return Look.GONE if self._api_client.get_job_status(**where) is None else Look.THERE
-        except Exception:  # noqa: BLE001  # whatever it is, it says nothing of the run
-            return Look.SILENT
+    def _seen(self, run: DagsterRun) -> tuple[CheckRunHealthResult, Look]:
+        """Dagster asks for one run after the other: one that timed out speaks for the next ones."""
+        began = time.monotonic()
+        if began < self._silent_until:
+            unknown = CheckRunHealthResult(WorkerStatus.UNKNOWN, "Kubernetes timed out just now")
+            return unknown, Look.SILENT
+        result: CheckRunHealthResult = self.jobs.check_run_worker_health(run)
+        if result.status is not WorkerStatus.UNKNOWN:
+            return result, Look.THERE
+        look, ended = self.jobs.look(run), time.monotonic()
+        if look is Look.SILENT and ended - began > SLOW:
+            self._silent_until = ended + SILENCE
+        return result, look
+
+    def get_run_worker_debug_info(
+        self, run: DagsterRun, include_container_logs: bool | None = True
+    ) -> str | None:
+        return self.jobs.get_run_worker_debug_info(run, include_container_logs)
 
 
 def _environments_type() -> Map:
@@ -232,15 +245,20 @@ def _environments_type() -> Map:
     return Map(str, Shape(shape))  # type: ignore[no-untyped-call]
 
 
+def _variables_type() -> Array:
+    """As a container has them: name, and value or valueFrom."""
+    return Array(Permissive({"name": str}))  # type: ignore[no-untyped-call]
+
+
 def _foreign(run: DagsterRun) -> str | None:
     """Why what the code location says is not executed with an environment's credentials."""
     origin = run.job_code_origin
     module = getattr(origin.repository_origin.code_pointer, "module", None) if origin else None
-    if module is not None and module.partition(".")[0] == MODULE:
+    if module is not None and module.partition(".")[0] == PACKAGE:
         return None
     return (
         f"its code is not the platform's ({module or 'no module'}); "
-        f"start the code server with -m {MODULE}.definitions"
+        f"start the code server with -m {PACKAGE}.definitions"
     )
 
 

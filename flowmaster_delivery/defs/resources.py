@@ -16,12 +16,13 @@ from dagster import (
     SensorEvaluationContext,
 )
 
-from flowmaster_delivery.defs.submissions import voucher_of
+from flowmaster_delivery.defs.submissions import PARTITION, voucher_of
 from flowmaster_delivery.flows.reading import Reading
 from flowmaster_delivery.model.audit import Channel
-from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.model.catalog import Catalog, Environment
+from flowmaster_delivery.model.errors import Permanent
 from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
-from flowmaster_delivery.ports import Ports
+from flowmaster_delivery.ports import Cluster, ClusterOf, Ports
 from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.wiring import heartbeat, history_on, on_trail, open_ports
 
@@ -36,6 +37,26 @@ def asker_of(run: DagsterRun, seal_key: str) -> Asker:
     """Who asked for a run, by the coordinator's voucher; nobody where it carries none."""
     found = voucher_of(run, seal_key)
     return found.asker if found else Asker(ANONYMOUS, Via.NOTHING)
+
+
+def home_of(run: DagsterRun, seal_key: str) -> str | None:
+    """The environment that a run was admitted for; what its tags say where nobody vouches."""
+    found = voucher_of(run, seal_key)
+    return found.environment if found else run.tags.get(PARTITION)
+
+
+def at_home(cluster_of: ClusterOf, home: str | None) -> ClusterOf:
+    """The cluster of one environment; whoever asks for another's is refused."""
+
+    def cluster_at_home(environment: Environment) -> Cluster:
+        if environment.name != home:
+            raise Permanent(
+                f"this run was admitted for {home or 'no environment'} and reaches for the cluster "
+                f"of {environment.name}; start a run in {environment.name} instead"
+            )
+        return cluster_of(environment)
+
+    return cluster_at_home
 
 
 class Recent:
@@ -111,8 +132,12 @@ class Platform:
             ports = self._ports
         return replace(ports, history=on_trail(history, ports.audit, channel))
 
-    def delivery(self, instance: DagsterInstance) -> Delivery:
+    def delivery(self, instance: DagsterInstance, run: DagsterRun | None = None) -> Delivery:
+        """A run touches the cluster of its own environment only."""
         ports = self.ports(instance, Channel.RUN)
+        if run:
+            home = home_of(run, self.settings.seal_key.read())
+            ports = replace(ports, cluster=at_home(ports.cluster, home))
         reading, recent = Reading(self.catalog, ports), Recent(self.catalog, ports)
         return Delivery(self.settings, self.catalog, ports, reading, recent, self.now)
 
@@ -123,6 +148,6 @@ def delivery_resource(platform: Platform) -> ResourceDefinition:
     def make(context: InitResourceContext) -> Delivery:
         if context.instance is None:
             raise ValueError("assets run on a Dagster instance only")
-        return platform.delivery(context.instance)
+        return platform.delivery(context.instance, context.run)
 
     return ResourceDefinition(make, description="Catalog, ports and clock of this run.")

@@ -6,9 +6,11 @@ tries a look again up to three times, ten seconds apart, where the next look com
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from dagster_k8s.client import (
+    DagsterK8sUnrecoverableAPIError,
     DagsterKubernetesClient,
     PatchedApiClient,
     k8s_api_retry_creation_mutation,
@@ -54,12 +56,32 @@ class PatientClient(DagsterKubernetesClient):
         return super().get_job_status(job_name, namespace, wait_time_between_attempts)
 
     def create_namespaced_job_with_retries(
-        self, body: Any, namespace: str, wait_time_between_attempts: float = AGAIN
+        self, body: Any, namespace: str, wait_time_between_attempts: float | None = None
     ) -> None:
         """While the API server is away, for as long as the patience; that the Job is there already
         after a try without an answer is success."""
         k8s_api_retry_creation_mutation(
             lambda: self.batch_api.create_namespaced_job(body=body, namespace=namespace),
             max_retries=self._tries,
-            timeout=wait_time_between_attempts,
+            timeout=AGAIN if wait_time_between_attempts is None else wait_time_between_attempts,
         )
+
+
+PASSING = (408, 425, 429)
+"""Answers below 500 that say nothing of the request."""
+
+
+def refused_for_good(error: DagsterK8sUnrecoverableAPIError) -> str | None:
+    """Why the API server does not take a Job as it is; None where it may take it another time."""
+    answer: Any = error.k8s_api_exception
+    if answer.status >= 500 or answer.status in PASSING:
+        return None
+    try:
+        message = json.loads(answer.body)["message"]
+    except (KeyError, TypeError, ValueError):
+        message = answer.reason
+    mend = {
+        403: "check the quota and the Role of the ServiceAccount that launches runs",
+        404: "check that the namespace of `job_namespace` exists",
+    }.get(answer.status, "check `run_launcher` in dagster.yaml")
+    return f"Kubernetes refuses its Job ({answer.status}): {message}; {mend}"

@@ -5,7 +5,7 @@ Pure: mappings as Kubernetes' Python client spells them (snake_case). Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from flowmaster_delivery.defs.executor import LAST_WORDS
 
 USER = 10001
 KUBECONFIG_FOLDER = "/etc/flowmaster/kubeconfig"
-KUBECONFIG_KEY = "kubeconfig"
+KUBECONFIG = f"{KUBECONFIG_FOLDER}/kubeconfig"
 SMOKE_FOLDER = "/etc/flowmaster/smoke"
 PART_OF = "flowmaster-delivery"
 ENVIRONMENT_LABEL = "flowmaster.ai/environment"
@@ -39,6 +39,8 @@ POD_SECURITY: Mapping[str, Any] = {
     "fs_group": USER,
     "seccomp_profile": {"type": "RuntimeDefault"},
 }
+NOBODY: Mapping[str, Any] = {"pod_spec_config": {"automount_service_account_token": False}}
+"""The pod of a run that no environment stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,15 @@ def common_labels() -> dict[str, str]:
     }
 
 
-def hardened(home: str) -> dict[str, Any]:
-    """What every run's pod is like, whatever else the installation says about it."""
+def hardened(home: str, mounted: Iterable[str] = ()) -> dict[str, Any]:
+    """What every run's pod is like; `mounted` are the paths that the installation has seen to."""
+    taken = set(mounted)
+    wanted = {"flowmaster-tmp": "/tmp", "flowmaster-home": home}  # noqa: S108  # in the pod
+    empty = {name: path for name, path in wanted.items() if path not in taken}
     return {
         "container_config": {
             "termination_message_policy": "FallbackToLogsOnError",
-            "volume_mounts": [
-                {"name": "flowmaster-tmp", "mount_path": "/tmp"},  # noqa: S108  # in the pod
-                {"name": "flowmaster-home", "mount_path": home},
-            ],
+            "volume_mounts": [{"name": n, "mount_path": path} for n, path in empty.items()],
         },
         "pod_template_spec_metadata": {
             "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
@@ -87,49 +89,50 @@ def hardened(home: str) -> dict[str, Any]:
             "restart_policy": "Never",
             "termination_grace_period_seconds": GRACE,
             "security_context": dict(POD_SECURITY),
-            "volumes": [
-                {"name": "flowmaster-tmp", "empty_dir": {}},
-                {"name": "flowmaster-home", "empty_dir": {}},
-            ],
+            "volumes": [{"name": name, "empty_dir": {}} for name in empty],
         },
     }
 
 
 def of_environment(environment: RunEnvironment) -> dict[str, Any]:
     """Identity and credentials: this environment's, and no other's."""
-    mounts, volumes, variables = [], [], []
-    for secret, name, folder, variable, value in (
-        (
-            environment.kubeconfig_secret,
-            "flowmaster-kubeconfig",
-            KUBECONFIG_FOLDER,
-            "FLOWMASTER_KUBECONFIG",
-            f"{KUBECONFIG_FOLDER}/{KUBECONFIG_KEY}",
-        ),
-        (
-            environment.smoke_secret,
-            "flowmaster-smoke",
-            SMOKE_FOLDER,
-            "FLOWMASTER_SECRETS_DIR",
-            SMOKE_FOLDER,
-        ),
-    ):
-        if secret:
-            mounts.append({"name": name, "mount_path": folder, "read_only": True})
-            source = {"secret_name": secret, "default_mode": READABLE}
-            volumes.append({"name": name, "secret": source})
-            variables.append({"name": variable, "value": value})
+    held = [
+        _held("flowmaster-kubeconfig", environment.kubeconfig_secret, KUBECONFIG_FOLDER),
+        _held("flowmaster-smoke", environment.smoke_secret, SMOKE_FOLDER),
+    ]
+    variables = [
+        *_told("FLOWMASTER_KUBECONFIG", environment.kubeconfig_secret, KUBECONFIG),
+        *_told("FLOWMASTER_SECRETS_DIR", environment.smoke_secret, SMOKE_FOLDER),
+    ]
     labels = {ENVIRONMENT_LABEL: environment.name}
     return {
-        "container_config": {"volume_mounts": mounts, "env": variables},
+        "container_config": {
+            "volume_mounts": [mount for mounts, _ in held for mount in mounts],
+            "env": variables,
+        },
         "pod_template_spec_metadata": {"labels": labels},
         "job_metadata": {"labels": labels},
         "pod_spec_config": {
             "service_account_name": environment.service_account_name,
             "automount_service_account_token": environment.kubeconfig_secret is None,
-            "volumes": volumes,
+            "volumes": [volume for _, volumes in held for volume in volumes],
         },
     }
+
+
+def _held(
+    name: str, secret: str | None, folder: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A Secret's mount and volume, where there is one."""
+    if not secret:
+        return [], []
+    source = {"secret_name": secret, "default_mode": READABLE}
+    mount = {"name": name, "mount_path": folder, "read_only": True}
+    return [mount], [{"name": name, "secret": source}]
+
+
+def _told(variable: str, secret: str | None, value: str) -> list[dict[str, str]]:
+    return [{"name": variable, "value": value}] if secret else []
 
 
 def of_job(kept_seconds: int, longest_seconds: int) -> dict[str, Any]:

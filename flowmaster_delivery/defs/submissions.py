@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from dagster import AssetKey, DagsterRun, RunRecord
+from dagster import AssetKey, DagsterInstance, DagsterRun, RunRecord
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from flowmaster_delivery.model.seal import unseal
 from flowmaster_delivery.policy.asking import Asker, Via
@@ -85,6 +86,12 @@ def voucher_of(run: DagsterRun, key: str) -> Voucher | None:
     """The voucher that a run carries; None where it carries none, or none of its own."""
     sealed = run.tags.get(VOUCHER)
     return voucher_in(sealed, run.run_id, key) if sealed else None
+
+
+def refuse(instance: DagsterInstance, run: DagsterRun, why: str) -> None:
+    """End a run for good: what is refused once, Dagster would submit again two times."""
+    instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+    instance.report_run_failed(run, why)
 
 
 def _assets(

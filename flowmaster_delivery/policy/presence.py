@@ -10,11 +10,14 @@ Times are seconds of a clock that only goes forward.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 LOOKS_GONE = 2
 """Looks in a row that must find nothing before a run counts as gone."""
+FORGOTTEN = 3600.0
+"""Seconds after which a run that nobody looks for any more has ended."""
 
 
 class Look(StrEnum):
@@ -50,3 +53,8 @@ def given_up(absence: Absence | None, patience: float) -> bool:
     if absence is None:
         return False
     return absence.gone >= LOOKS_GONE or absence.last - absence.since > patience
+
+
+def still_looked_for(absences: Mapping[str, Absence], now: float) -> dict[str, Absence]:
+    """Without what nobody looked for in an hour: nobody says when a run has ended."""
+    return {run: kept for run, kept in absences.items() if now - kept.last <= FORGOTTEN}

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from dagster import AssetKey, DagsterInstance, DagsterRun
+from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher.base import CheckRunHealthResult
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 
 from flowmaster_delivery.defs.launcher import EnvironmentRunLauncher
+from tests.builders import catalog_yaml
 from tests.contracts.namespaces import Namespace
+from tests.defs.conftest import SEAL_KEY
 from tests.defs.test_coordinator import ALL, ORIGIN, a_job, granted
 from tests.fakes.forwarder import Forwarder, forwarder
 
-IMAGE = "registry.test/flowmaster-delivery@sha256:" + "f" * 64
+DIGEST = "sha256:" + "f" * 64
+IMAGE = f"registry.test/flowmaster-delivery@{DIGEST}"
 CODE = ModuleCodePointer("flowmaster_delivery.definitions", "defs", None)
 ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
     "dev": {"service_account_name": "flowmaster-env-dev"},
@@ -93,8 +96,6 @@ class Site:
     def begun(self, run: DagsterRun) -> DagsterRun:
         """The run once its process has reported itself."""
         self.instance.report_engine_event("Started process", run)
-        from dagster import DagsterEvent, DagsterEventType
-
         event = DagsterEvent(DagsterEventType.RUN_START.value, run.job_name)
         self.instance.report_dagster_event(event, run.run_id)
         return self.now(run)
@@ -106,11 +107,10 @@ class Site:
         return self.room.get("jobs", job_name(run))
 
     def words(self, run: DagsterRun) -> str:
-        return " ".join(e.message for e in self.instance.all_logs(run.run_id)) + " ".join(
-            e.dagster_event.message or ""
-            for e in self.instance.all_logs(run.run_id)
-            if e.dagster_event
-        )
+        """Everything that the run's log says."""
+        logs = self.instance.all_logs(run.run_id)
+        said = (e.dagster_event.message if e.dagster_event else e.user_message for e in logs)
+        return "\n".join(words or "" for words in said)
 
 
 def an_origin(**changes: Any) -> RepositoryPythonOrigin:
@@ -123,9 +123,23 @@ def job_name(run: DagsterRun) -> str:
     return f"dagster-run-{run.run_id}"
 
 
+def environment_variables(folder: Path) -> dict[str, str]:
+    """What the servers of an installation are told, with the files that it names."""
+    (folder / "seal-key").write_text(SEAL_KEY)
+    (folder / "catalog.yaml").write_text(catalog_yaml(3))
+    return {
+        "FLOWMASTER_SEAL_KEY_FILE": str(folder / "seal-key"),
+        "FLOWMASTER_CATALOG": str(folder / "catalog.yaml"),
+    }
+
+
 @contextmanager
 def site(folder: Path, room: Namespace, **config: Any) -> Iterator[Site]:
-    """The coordinator and launcher of an installation; environment variables are set already."""
+    """The coordinator and launcher of an installation; environment variables are set already.
+
+    The pods of runs wait for a node, for as long as the test takes.
+    """
+    room.target.fare(DIGEST, "unschedulable", "0/1 nodes are available")
     with forwarder(room.target.kubeconfig, folder / "kubeconfig-of-launcher") as way:
         launcher = {
             "job_image": IMAGE,

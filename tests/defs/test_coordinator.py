@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from starlette.datastructures import Headers
 
 from flowmaster_delivery.defs.coordinator import DeliveryCoordinator
 from flowmaster_delivery.defs.resources import asker_of
+from flowmaster_delivery.defs.submissions import voucher_of
 from flowmaster_delivery.model.seal import Grant
 from flowmaster_delivery.policy.asking import Asker, Via
 from tests.defs.conftest import SEAL_KEY
@@ -160,6 +162,76 @@ def test_a_run_over_a_range_of_environments_is_refused(instance: DagsterInstance
     assert "one environment" in words(instance, run)
 
 
+@pytest.mark.parametrize("environment", ["dev", "production"])
+@pytest.mark.parametrize(
+    "tag",
+    ["dagster-k8s/config", "dagster-k8s/resource_requirements", "dagster-docker/container_kwargs"],
+)
+def test_a_run_that_says_how_its_pod_is_made_is_refused(
+    instance: DagsterInstance, environment: str, tag: str
+) -> None:
+    pod = '{"pod_spec_config": {"service_account_name": "admin"}}'
+    run = submit(instance, environment, tags={tag: pod}, by=BY_DANA)
+    assert run.status is DagsterRunStatus.FAILURE
+    assert f"how a run's pod is made ({tag})" in words(instance, run)
+    assert "flowmaster/voucher" not in run.tags
+
+
+def test_such_a_run_is_refused_when_it_is_executed_again_too(instance: DagsterInstance) -> None:
+    first = submit(instance, by=BY_DANA)
+    instance.report_run_failed(first, "its process died")
+    tags = {**first.tags, "dagster-k8s/config": "{}"}
+    again = submit(instance, tags=tags, parent=first.run_id)
+    assert again.status is DagsterRunStatus.FAILURE
+    assert "how a run's pod is made" in words(instance, again)
+
+
+def test_the_voucher_names_the_environment(instance: DagsterInstance) -> None:
+    for environment in ("dev", "production"):
+        run = submit(instance, environment, by=BY_DANA)
+        found = voucher_of(run, SEAL_KEY)
+        assert found is not None
+        assert (found.run_id, found.environment) == (run.run_id, environment)
+
+
+def test_a_run_that_selects_everything_works_on_one_environment(instance: DagsterInstance) -> None:
+    run = everything(instance, {"dagster/partition": "dev"})
+    assert run.status is DagsterRunStatus.QUEUED
+    assert {tag for tag in run.tags if tag.startswith("flowmaster/lock/")} == {
+        f"flowmaster/lock/service-{n}" for n in range(3)
+    }
+    found = voucher_of(run, SEAL_KEY)
+    assert found is not None
+    assert found.environment == "dev"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"dagster/partition": "nowhere"},
+        {
+            "dagster/partition": "dev",
+            "dagster/asset_partition_range_start": "dev",
+            "dagster/asset_partition_range_end": "production",
+        },
+    ],
+    ids=["none", "unknown", "a range beside a partition"],
+)
+def test_a_run_that_selects_everything_is_refused_in_any_other_number(
+    instance: DagsterInstance, tags: dict[str, str]
+) -> None:
+    run = everything(instance, tags)
+    assert run.status is DagsterRunStatus.FAILURE
+    assert "flowmaster/voucher" not in run.tags
+
+
+def everything(instance: DagsterInstance, tags: Mapping[str, str]) -> DagsterRun:
+    """A run without a selection, asked for by dana."""
+    run = instance.create_run_for_job(a_job(), tags=tags, remote_job_origin=ORIGIN)
+    return instance.run_coordinator.submit_run(SubmitRunContext(run, BY_DANA))
+
+
 def test_the_same_occasion_twice_is_one_run(instance: DagsterInstance) -> None:
     first = submit(instance, tags=granted("o1"))
     second = submit(instance, tags=granted("o1"))
@@ -239,7 +311,59 @@ def test_a_crashed_run_that_dagster_starts_again_keeps_its_asker(
     assert asker_of(again, SEAL_KEY) == Asker("intake", Via.GRANT)
 
 
-def test_a_crashed_run_does_not_come_back_behind_a_newer_commit(instance: DagsterInstance) -> None:
+def test_a_crashed_run_does_not_come_back_in_another_environment(
+    instance: DagsterInstance,
+) -> None:
+    first = submit(instance, "dev", by=BY_DANA)
+    instance.report_run_failed(first, "its process died")
+    tags = {**first.tags, "dagster/partition": "production"}
+    again = submit(instance, "production", tags=tags, parent=first.run_id)
+    assert again.status is DagsterRunStatus.FAILURE
+    assert "nobody vouches for this caller" in words(instance, again)
+
+
+def test_a_crashed_run_of_several_environments_does_not_come_back(
+    instance: DagsterInstance,
+) -> None:
+    first = submit(instance, "dev", by=BY_DANA)
+    instance.report_run_failed(first, "its process died")
+    ranged = {
+        "dagster/asset_partition_range_start": "dev",
+        "dagster/asset_partition_range_end": "production",
+    }
+    again = submit(instance, tags={**first.tags, **ranged}, parent=first.run_id)
+    assert again.status is DagsterRunStatus.FAILURE
+    assert "one environment" in words(instance, again)
+
+
+def test_what_was_refused_is_not_submitted_again_by_dagster(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    overrides = {
+        "run_coordinator": {
+            "module": "flowmaster_delivery.defs.coordinator",
+            "class": "DeliveryCoordinator",
+        },
+        "run_retries": {"enabled": True, "max_retries": 2},
+        "telemetry": {"enabled": False},
+    }
+    with DagsterInstance.local_temp(str(tmp_path), overrides) as instance:
+        refused = instance.get_run_by_id(submit(instance, "production").run_id)
+        tags = {"dagster/max_retries": "0"}  # of a refused run that a person executes again
+        crashed = submit(instance, tags=tags, by=BY_DANA)
+        instance.report_run_failed(crashed, "its process died")
+        crashed = instance.get_run_by_id(crashed.run_id)
+    assert refused is not None
+    assert crashed is not None
+    assert refused.tags["dagster/will_retry"] == "false"
+    assert crashed.tags["dagster/will_retry"] == "true"
+
+
+def test_a_crashed_run_does_not_come_back_behind_a_newer_commit(
+    instance: DagsterInstance,
+) -> None:
     old = submit(instance, tags=of("c1"))
     instance.report_run_failed(old, "its process died")
     new = submit(instance, tags=of("c2"))

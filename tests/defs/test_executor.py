@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -158,6 +159,55 @@ def test_a_run_that_is_terminated_asks_its_steps_to_end(instance: DagsterInstanc
     assert seen == [True]
     assert status == "CANCELED"
     assert "never" not in done
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [("report_run_canceling", "CANCELED"), ("report_run_failed", "FAILURE")],
+    ids=["it shall end", "it has failed"],
+)
+def test_a_run_whose_record_says_that_it_has_ended_or_shall_asks_its_steps_to_end(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, said: str, becomes: str
+) -> None:
+    monkeypatch.setattr("flowmaster_delivery.defs.executor.RECORD_LOOK", 0.05)
+    seen: list[bool] = []
+
+    def wait_for_the_flag(context: AssetExecutionContext) -> None:
+        getattr(context.instance, said)(context.run)
+        seen.append(state_of(context.run.run_id).cancelled.wait(20))
+
+    assets = [an_asset("waits", wait_for_the_flag), an_asset("never", nothing, ["waits"])]
+    status, done = run(instance, assets)
+    assert seen == [True]
+    assert status == becomes
+    assert "never" not in done
+
+
+def test_a_run_whose_record_cannot_be_read_goes_on(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowmaster_delivery.defs.executor.RECORD_LOOK", 0.0)
+    found, looks = instance.get_run_by_id, Semaphore(0)
+
+    def away(run_id: str) -> Any:
+        if threading.current_thread() is threading.main_thread() and waiting and not done:
+            looks.release()
+            raise ConnectionError("the database is away")
+        return found(run_id)
+
+    waiting: list[bool] = []
+    done: list[bool] = []
+
+    def wait_for_looks(context: AssetExecutionContext) -> None:
+        waiting.append(True)
+        for _ in range(3):
+            assert looks.acquire(timeout=20)
+        assert not state_of(context.run.run_id).cancelled.is_set()
+        done.append(True)
+
+    monkeypatch.setattr(instance, "get_run_by_id", away)
+    status, _ = run(instance, [an_asset("works", wait_for_looks)])
+    assert (status, done) == ("SUCCESS", [True])
 
 
 def void(_: object) -> None:

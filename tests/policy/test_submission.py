@@ -12,10 +12,12 @@ from flowmaster_delivery.policy.asking import ANONYMOUS, Asker, Via
 from flowmaster_delivery.policy.submission import (
     Purpose,
     Submission,
+    Voucher,
     asker,
     described,
     duplicate_of,
     gives_way,
+    launch_refusal,
     locks,
     overtaken_by,
     purpose,
@@ -105,6 +107,39 @@ def test_where_people_decide_no_backfill_is_taken() -> None:
         refused = refusal(a_submission(environment, backfill=True), known, DANA)
         assert refused is not None
         assert "no backfills" in refused
+
+
+@pytest.mark.parametrize("environment", ["dev", "production"])
+def test_tags_that_say_how_the_pod_is_made_are_refused_everywhere(environment: str) -> None:
+    submission = a_submission(environment, pod_tags=("dagster-k8s/config",))
+    refused = refusal(submission, ENVIRONMENTS, DANA)
+    assert refused is not None
+    assert "(dagster-k8s/config)" in refused
+    assert "installation's values" in refused
+
+
+def test_a_run_is_launched_where_it_was_admitted() -> None:
+    assert launch_refusal(Voucher("r1", DANA, "dev"), a_submission("dev"), ENVIRONMENTS) is None
+
+
+@pytest.mark.parametrize(
+    ("voucher", "environments", "words"),
+    [
+        (None, ("dev",), "nobody vouches for this run"),
+        (Voucher("r1", DANA, "dev"), ("production",), "admitted for dev, and its tags say prod"),
+        (Voucher("r1", DANA, "production"), ("dev",), "admitted for production, and its tags say"),
+        (Voucher("r1", DANA, "dev"), ("dev", "production"), "its tags say dev, production"),
+        (Voucher("r1", DANA, "dev"), (), "its tags say none"),
+        (Voucher("r1", DANA, "qa"), ("qa",), "knows no environment 'qa'"),
+    ],
+)
+def test_no_other_run_gets_the_credentials_of_an_environment(
+    voucher: Voucher | None, environments: tuple[str, ...], words: str
+) -> None:
+    submission = a_submission(environments=environments)
+    refused = launch_refusal(voucher, submission, ENVIRONMENTS)
+    assert refused is not None
+    assert words in refused
 
 
 def test_an_automatic_environment_takes_backfills() -> None:
