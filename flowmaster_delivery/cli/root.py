@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("serve", "Run the platform's server: webhooks and API."),
     "watch": ("watch", "Run the watch of environments by itself."),
     "alive": ("alive", "Whether a part does its work: what probes ask."),
+    "webserver": ("webserver", "Run Dagster's UI with the rights of whoever asks."),
     "sandbox": ("sandbox", "Run the sandbox alone: GitLab, Kubernetes, registry and more."),
 }
 """Command to its module, and what `--help` says of it without importing that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,14 +38,20 @@ def settings(environ: dict[str, str]) -> Settings:
 def instance(
     tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DagsterInstance]:
-    """A real instance on files, with the coordinator and the event log of dagster.yaml."""
+    """One for each test."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
+    with instance_at(tmp_path / "instance") as made:
+        yield made
+
+
+@contextmanager
+def instance_at(home: Path) -> Iterator[DagsterInstance]:
+    """A real instance on files, with the coordinator and the event log of dagster.yaml."""
     coordinator = {
         "module": "flowmaster_delivery.defs.coordinator",
         "class": "DeliveryCoordinator",
     }
-    home = tmp_path / "instance"
     home.mkdir()
     event_log = {
         "module": "flowmaster_delivery.defs.event_log",
