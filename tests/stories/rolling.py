@@ -7,10 +7,11 @@ FOLDER, and the cluster is the one that FOLDER/kubeconfig names.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dagster import DagsterInstance
 
@@ -22,17 +23,21 @@ from tests.flows.conftest import Platform
 
 CHAPTERS = ("image", "promotion", "deployment")
 NAMESPACE = "flowmaster-dev"
+ON_FILES: Mapping[str, Any] = {"telemetry": {"enabled": False}}
 
 
 @contextmanager
-def a_lab(folder: Path) -> Iterator[Lab]:
+def a_lab(
+    folder: Path, services: tuple[str, ...] = ("api",), overrides: Mapping[str, Any] = ON_FILES
+) -> Iterator[Lab]:
     """The definitions on the folder's instance, with what CI built for develop's head."""
     platform = Platform()
     dev = replace(platform.catalog.environment("dev"), context="test", namespace=NAMESPACE)
     environments = {**platform.catalog.environments, "dev": dev}
     platform.catalog = replace(platform.catalog, environments=environments)
-    head = platform.forge.push("platform", "develop", "c2", {"services/api": "api-2"})
-    platform.build(head, "api")
+    sources = {f"services/{name}": f"{name}-2" for name in services}
+    head = platform.forge.push("platform", "develop", "c2", sources)
+    platform.build(head, *services)
     (folder / "seal-key").write_text(SEAL_KEY)
     (folder / "home").mkdir(exist_ok=True)
     settings = Settings.from_environ(
@@ -42,14 +47,13 @@ def a_lab(folder: Path) -> Iterator[Lab]:
         }
     )
     clusters = KubernetesClusters(folder / "kubeconfig")
-    overrides = {"telemetry": {"enabled": False}}
-    with DagsterInstance.local_temp(str(folder / "home"), overrides) as instance:
+    with DagsterInstance.local_temp(str(folder / "home"), dict(overrides)) as instance:
         yield Lab(instance, settings, platform, {"dev": clusters(dev)})
     clusters.close()
 
 
-def deliver(lab: Lab) -> Ran:
-    return lab.run("dev", ("api",), CHAPTERS, ship=True)
+def deliver(lab: Lab, services: tuple[str, ...] = ("api",)) -> Ran:
+    return lab.run("dev", services, CHAPTERS, ship=True)
 
 
 if __name__ == "__main__":
