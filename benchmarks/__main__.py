@@ -6,11 +6,22 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import definitions, fleet, going_back, idle, latency, safeguards, wave, whole
+from benchmarks import (
+    database,
+    definitions,
+    fleet,
+    going_back,
+    idle,
+    latency,
+    safeguards,
+    wave,
+    whole,
+)
 from benchmarks.figures import Figure, keep, show
 
 MEASURES: dict[str, Callable[[], Iterator[Figure]]] = {
     "definitions": definitions.measure,
+    "database": database.measure,
     "idle": idle.measure,
     "fleet": fleet.measure,
     "rollback": going_back.measure,

@@ -48,8 +48,5 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def on_postgres(postgres: Postgres, tmp_path: Path) -> Iterator[DagsterInstance]:
     """An instance whose runs, events and schedules are in an empty database there."""
-    from dagster import DagsterInstance
-
-    overrides = postgres.overrides(postgres.database_with_tables())
-    with DagsterInstance.local_temp(str(tmp_path), overrides) as made:
+    with postgres.instance(tmp_path, postgres.database_with_tables()) as made:
         yield made

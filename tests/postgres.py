@@ -29,7 +29,7 @@ USER, PASSWORD = "flowmaster", "a password: with ' and %40 in 7Kq2vX"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "16MB",
     # A killed process loses nothing by it: only a machine without power would.
     "fsync": "off",
@@ -165,6 +165,13 @@ class Postgres:
         }
         return {"storage": {"custom": storage}, "telemetry": {"enabled": False}}
 
+    @contextmanager
+    def instance(self, folder: Path, database: str, **more: object) -> Iterator[DagsterInstance]:
+        """An instance on a database; its connections, which a process keeps, are closed after."""
+        with DagsterInstance.local_temp(str(folder), self.overrides(database, **more)) as made:
+            yield made
+            made.event_log_storage.engine.dispose()  # type: ignore[attr-defined]
+
     def remove(self) -> None:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder)
@@ -201,7 +208,7 @@ def programs() -> Path:
     """The folder of initdb and postgres: on the PATH, or where Debian has them."""
     on_path = shutil.which("initdb")
     if on_path:
-        return Path(on_path).parent
+        return Path(on_path).resolve().parent
     newest = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if newest:
         return newest[-1].parent

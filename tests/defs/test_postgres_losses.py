@@ -63,8 +63,7 @@ class Stage:
 def stage(postgres: Postgres, tmp_path: Path) -> Iterator[Stage]:
     """An instance with one run, behind a line that can be cut."""
     line, database = CutLine(postgres.port), postgres.database_with_tables()
-    overrides = postgres.overrides(database, port=line.port, patience_seconds=20)
-    with DagsterInstance.local_temp(str(tmp_path), overrides) as instance:
+    with postgres.instance(tmp_path, database, port=line.port, patience_seconds=20) as instance:
         instance.create_run_for_job(a_job, tags={"first": "1"})
         yield Stage(instance, line, postgres, database)
     line.close()

@@ -205,9 +205,10 @@ def test_a_rotated_password_is_read_at_the_next_connection(
     file, database = tmp_path / "password", postgres.database_with_tables()
     file.write_text("first")
     postgres.execute(database, "CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'first'")
-    overrides = postgres.overrides(database, username="rotated", password_file=str(file))
     try:
-        with DagsterInstance.local_temp(str(tmp_path), overrides) as instance:
+        with postgres.instance(
+            tmp_path, database, username="rotated", password_file=str(file)
+        ) as instance:
             write(instance)
             postgres.execute(database, "ALTER ROLE rotated PASSWORD 'second'")
             file.write_text("second")
@@ -271,12 +272,32 @@ def test_many_instances_of_a_process_share_them_too(
     assert postgres.execute("postgres", OPEN.format(database_of(on_postgres)))[0][0] <= 4
 
 
+def test_on_a_server_without_a_free_slot_threads_share_what_the_process_has(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    database = postgres.database_with_tables()
+    postgres.execute(database, "CREATE ROLE bounded LOGIN CONNECTION LIMIT 1 PASSWORD 'p'")
+    postgres.execute(database, "GRANT ALL ON ALL TABLES IN SCHEMA public TO bounded")
+    postgres.execute(database, "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO bounded")
+    file = tmp_path / "password"
+    file.write_text("p")
+    named = {"username": "bounded", "password_file": str(file), "connections": 3}
+    with postgres.instance(tmp_path, database, **named) as instance:
+        names = [f"a{number}" for number in range(6)]
+        threads = [threading.Thread(target=write, args=(instance, 5, name)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [written(instance, name) for name in names] == [5] * len(names)
+
+
 def test_a_connection_within_a_connection_waits_for_nobody(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     """Dagster asks for one while it holds one; with all in such hands nobody would ever get one."""
-    overrides = postgres.overrides(postgres.database_with_tables(), connections=2)
-    with DagsterInstance.local_temp(str(tmp_path), overrides) as instance:
+    database = postgres.database_with_tables()
+    with postgres.instance(tmp_path, database, connections=2) as instance:
         log, inside, seen = log_of(instance), threading.Barrier(2, timeout=20), list[bool]()
 
         def nested() -> None:

@@ -18,15 +18,16 @@ from typing import Any, TypeVar
 
 from dagster._core.storage.sql import create_engine
 from psycopg2 import Error, OperationalError
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import event, exc
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
 from flowmaster_delivery.defs.postgres.target import Target
 
 T = TypeVar("T")
 
+NOT_NOW = (OperationalError, exc.OperationalError, OSError)
+"""What an attempt fails with that may succeed later, as it is or wrapped by SQLAlchemy."""
 PAUSE = 0.5
 """Seconds between two attempts."""
 IDLE = 1.0
@@ -47,7 +48,7 @@ class Patience:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.what, self.seconds = what, seconds
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._lock = clock, sleep, threading.Lock()
         self._since: float | None = None
         self._last = 0.0
 
@@ -56,23 +57,25 @@ class Patience:
         while True:
             try:
                 made = attempt()
-            except (OperationalError, OSError) as error:
+            except NOT_NOW as error:
                 away = self._away(error)
                 if away >= self.seconds:
                     raise OperationalError(self._words(error, away)) from error
                 self._sleep(PAUSE)
             else:
-                self._since = None
+                with self._lock:
+                    self._since = None
                 return made
 
     def _away(self, error: Exception) -> float:
         """For how long already; failures far apart are two outages."""
-        now = self._clock()
-        if self._since is None or now - self._last > max(self.seconds, 10 * PAUSE):
-            self._since = now
-            log.warning("%s gives no connection: %s", self.what, _first_line(error))
-        self._last = now
-        return now - self._since
+        with self._lock:
+            now = self._clock()
+            if self._since is None or now - self._last > max(self.seconds, 10 * PAUSE):
+                self._since = now
+                log.warning("%s gives no connection: %s", self.what, _first_line(error))
+            self._last = now
+            return now - self._since
 
     def _words(self, error: Exception, away: float) -> str:
         return (
@@ -130,13 +133,29 @@ class Database:
             event.listen(made, "connect", lambda raw, _: _execute(raw, timeout))
         return made
 
+    def take(self, make: Callable[[Engine], Connection]) -> Connection:
+        """A connection as soon as there is one: a new one, or one that another thread gives back.
+
+        On a server that has no slot left the second is what helps.
+        """
+        self.mine.once = True
+        try:
+            return self.patience.until_connected(lambda: make(self.engine))
+        except OperationalError as error:
+            raise exc.OperationalError(None, None, error) from error
+        finally:
+            self.mine.once = False
+
     def _connect(
         self, dialect: Any, _record: object, args: list[Any], given: dict[str, Any]
     ) -> Any:
         """A copy of `given`: SQLAlchemy keeps it, and a password should not be kept."""
-        return self.patience.until_connected(
-            lambda: dialect.connect(*args, **{**given, **self.target.secret})
-        )
+
+        def attempt() -> Any:
+            return dialect.connect(*args, **{**given, **self.target.secret})
+
+        once = getattr(self.mine, "once", False)
+        return attempt() if once else self.patience.until_connected(attempt)
 
     def _try(self, raw: Any, record: Any, _proxy: object) -> None:
         """One that died while it lay unused costs nobody an error, and neither do the others."""
@@ -145,7 +164,7 @@ class Database:
         try:
             _execute(raw, ";")
         except Error:
-            raise InvalidatePoolError from None
+            raise exc.InvalidatePoolError from None
 
 
 class _Databases:
@@ -185,4 +204,5 @@ def _execute(raw: Any, statement: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]

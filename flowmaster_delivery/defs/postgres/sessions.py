@@ -81,7 +81,7 @@ def session(database: Database) -> Iterator[Connection]:
         )
     database.mine.depth = inner + 1
     try:
-        with _Session(database.engine) as connection:
+        with database.take(_Session) as connection:
             yield connection
     finally:
         database.mine.depth = inner
