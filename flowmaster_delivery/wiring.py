@@ -33,7 +33,7 @@ from flowmaster_delivery.ports import (
     Ports,
     Record,
 )
-from flowmaster_delivery.ports.pulse import Heartbeat
+from flowmaster_delivery.ports.pulse import Heartbeat, Pulse
 from flowmaster_delivery.settings import Settings
 
 
@@ -90,6 +90,13 @@ def heartbeat(settings: Settings, part: str) -> Heartbeat:
     from flowmaster_delivery.adapters.heartbeat_file import HeartbeatFile
 
     return HeartbeatFile(settings.home, part)
+
+
+def pulse_of(instance: DagsterInstance) -> Pulse:
+    """How Dagster's own machinery does, by this instance's database."""
+    from flowmaster_delivery.adapters.dagster_pulse import DagsterPulse
+
+    return DagsterPulse(instance)
 
 
 def metadata_of(record: Record, settings: Settings) -> dict[str, TextMetadataValue]:

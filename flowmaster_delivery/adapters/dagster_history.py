@@ -19,9 +19,7 @@ wrote. A database that cannot be asked is Unreachable, in reads and in writes.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -37,12 +35,11 @@ from dagster import (
     MetadataValue,
     TextMetadataValue,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
+from flowmaster_delivery.adapters.dagster_asking import asked
 from flowmaster_delivery.adapters.dagster_codec import decode, sealed
 from flowmaster_delivery.adapters.dagster_facts import facts
 from flowmaster_delivery.model.canary import CanaryOrder
-from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.health import HealthObservation
 from flowmaster_delivery.model.image import ImageRecord
 from flowmaster_delivery.model.incident import Incident
@@ -67,9 +64,6 @@ CHAPTERS: Mapping[type[Record], str] = {
 }
 PAGE = 1000
 """Events of one query; Dagster allows 10,000."""
-AWAY = (SQLAlchemyError, sqlite3.Error, OSError)
-"""What Dagster's storages raise where their database gives no answer; the one on Postgres wraps it
-in an exception of its own, after five tries."""
 
 R = TypeVar("R")
 Fetch = Callable[[AssetRecordsFilter, int, str | None], EventRecordsResult]
@@ -183,7 +177,7 @@ class DagsterHistory:
             partition=partition,
             metadata={**told, **report, **self.metadata_of(record)},
         )
-        with _asked(f"{type(record).__name__} could not be written"):
+        with asked(f"{type(record).__name__} could not be written"):
             self._instance.report_runless_asset_event(made)
 
     def metadata_of(self, record: Record) -> dict[str, TextMetadataValue]:
@@ -223,7 +217,7 @@ class DagsterHistory:
         cursor, left = None, limit
         while left is None or left > 0:
             size = min(self._page, at_once, self._page if left is None else left)
-            with _asked(f"{where.asset_key.to_user_string()} could not be read"):
+            with asked(f"{where.asset_key.to_user_string()} could not be read"):
                 page = fetch(where, size, cursor)
             yield from self._parsed(kind, page)
             if not page.has_more:
@@ -236,19 +230,6 @@ class DagsterHistory:
             record = self.read(kind, _metadata(event))
             if record is not None:
                 yield record
-
-
-@contextmanager
-def _asked(what: str) -> Iterator[None]:
-    """A database that gives no answer is Unreachable: what it holds is not known."""
-    try:
-        yield
-    except Exception as error:
-        found = next((e for e in (error.__cause__, error) if isinstance(e, AWAY)), None)
-        if found is None:
-            raise
-        said = (str(found).splitlines() or [type(found).__name__])[0]
-        raise Unreachable(f"the database of Dagster gives no answer: {what}: {said}") from error
 
 
 def _filter(

@@ -21,6 +21,7 @@ from typing import IO
 
 from flowmaster_delivery.model.errors import Malformed
 from flowmaster_delivery.model.pulse import Beat, Heart, Turn
+from flowmaster_delivery.redaction import hidden
 
 LOG = logging.getLogger(__name__)
 FOLDER = "heartbeats"
@@ -73,8 +74,8 @@ class HeartbeatFile:
         with self._guard:
             del self._running[token]
             now, known = self._monotonic(), self._beats[name]
-            succeeded = known.succeeded if trouble else now
-            self._beats[name] = replace(known, ended=now, succeeded=succeeded, trouble=trouble)
+            succeeded, words = known.succeeded if trouble else now, hidden(trouble)
+            self._beats[name] = replace(known, ended=now, succeeded=succeeded, trouble=words)
             self._write()
 
     def _write(self) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import click
 
 from flowmaster_delivery.cli.session import Session
 from flowmaster_delivery.model.errors import DeliveryError, Permanent
+from flowmaster_delivery.settings import Settings
 
 CODE_PORT = 3030
 WEBSERVER_PORT = 3000
@@ -26,7 +26,7 @@ class Lifeless(Permanent):
 
 
 @click.command()
-@click.argument("part", type=click.Choice(["watch", "code", "webserver"]))
+@click.argument("part", type=click.Choice(["watch", "code", "daemon", "webserver"]))
 @click.option("--ready", is_flag=True, help="Whether it is ready, not just alive.")
 @click.option("--port", type=int, help="Of the server asked.  [default: 3030, 3000]")
 @click.pass_obj
@@ -39,7 +39,7 @@ def alive(session: Session, part: str, *, ready: bool, port: int | None) -> None
     Exit status: 0 it does, 1 it does not; why not is printed.
     """
     try:
-        reasons = CHECKS[part](session.settings.home, ready, port)
+        reasons = CHECKS[part](session.settings, ready, port)
     except DeliveryError as error:
         reasons = (str(error),)
     if reasons:
@@ -47,25 +47,25 @@ def alive(session: Session, part: str, *, ready: bool, port: int | None) -> None
     click.echo(f"{part} is {'ready' if ready else 'alive'}")
 
 
-def _watch(home: Path, ready: bool, _port: int | None) -> tuple[str, ...]:
+def _watch(settings: Settings, ready: bool, _port: int | None) -> tuple[str, ...]:
     from flowmaster_delivery.adapters.heartbeat_file import read_heart
     from flowmaster_delivery.policy.liveness import watch_is_not_ready, watch_is_stuck
 
     check = watch_is_not_ready if ready else watch_is_stuck
-    return check(read_heart(home, "watch"), time.monotonic())
+    return check(read_heart(settings.home, "watch"), time.monotonic())
 
 
-def _code(home: Path, _ready: bool, port: int | None) -> tuple[str, ...]:
+def _code(settings: Settings, _ready: bool, port: int | None) -> tuple[str, ...]:
     """It serves once the definitions are loaded: ready is being alive."""
     from flowmaster_delivery.adapters.heartbeat_file import read_heart
     from flowmaster_delivery.adapters.loopback_servers import check_code_server
     from flowmaster_delivery.policy.liveness import code_is_stuck
 
     check_code_server(port or CODE_PORT, SECONDS)
-    return code_is_stuck(read_heart(home, "code"), time.monotonic())
+    return code_is_stuck(read_heart(settings.home, "code"), time.monotonic())
 
 
-def _webserver(_home: Path, ready: bool, port: int | None) -> tuple[str, ...]:
+def _webserver(_settings: Settings, ready: bool, port: int | None) -> tuple[str, ...]:
     from flowmaster_delivery.adapters.loopback_servers import (
         check_webserver,
         check_webserver_reads,
@@ -76,5 +76,18 @@ def _webserver(_home: Path, ready: bool, port: int | None) -> tuple[str, ...]:
     return ()
 
 
-Check = Callable[[Path, bool, int | None], tuple[str, ...]]
-CHECKS: Mapping[str, Check] = {"watch": _watch, "code": _code, "webserver": _webserver}
+def _daemon(settings: Settings, ready: bool, _port: int | None) -> tuple[str, ...]:
+    from flowmaster_delivery.adapters.heartbeat_file import read_heart
+    from flowmaster_delivery.policy import liveness
+
+    check = liveness.daemon_process_is_not_ready if ready else liveness.daemon_process_is_stuck
+    return check(read_heart(settings.home, "daemon"), time.monotonic())
+
+
+Check = Callable[[Settings, bool, int | None], tuple[str, ...]]
+CHECKS: Mapping[str, Check] = {
+    "watch": _watch,
+    "code": _code,
+    "daemon": _daemon,
+    "webserver": _webserver,
+}

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "Live through a release, from a push to production."),
     "serve": ("serve", "Run the platform's server: webhooks and API."),
     "watch": ("watch", "Run the watch of environments by itself."),
+    "daemon": ("daemon", "Run Dagster's daemon, and show that it works."),
     "alive": ("alive", "Whether a part does its work: what probes ask."),
     "webserver": ("webserver", "Run Dagster's UI with the rights of whoever asks."),
     "sandbox": ("sandbox", "Run the sandbox alone: GitLab, Kubernetes, registry and more."),

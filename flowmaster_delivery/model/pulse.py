@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 NEVER = float("-inf")
 
@@ -37,3 +38,38 @@ class Turn:
     """One turn, while it goes on. Whoever does the work says so where it comes to nothing."""
 
     trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonBeat:
+    """A loop of Dagster's daemon, by the heartbeat that it leaves in the database."""
+
+    name: str
+    at: datetime | None
+    """None where it has left none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorBeat:
+    """A sensor, by its ticks."""
+
+    name: str
+    running: bool
+    """False where a person has stopped it."""
+    every: timedelta
+    ticked: datetime | None
+    """When the last tick began that came to its end well; None where none has."""
+    failing: bool
+    """Whether the newest tick failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """A run as far as the platform's own condition is concerned."""
+
+    state: str
+    """`queued`, `started`, …: Dagster's word in small letters."""
+    environment: str
+    purpose: str
+    since: datetime
+    """When it was made, for one that goes on; when it ended, for one that is over."""

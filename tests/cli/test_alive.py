@@ -178,3 +178,16 @@ def test_a_probe_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert said.stdout.splitlines()[-1] == "[]", said.stderr
+
+
+def test_a_daemon_is_what_its_examination_found(tmp_path: Path) -> None:
+    heart = HeartbeatFile(tmp_path, "daemon")
+    with heart.during("loops", 15), heart.during("ticks", 15) as ticks:
+        ticks.trouble = "sensor intake has never ticked"
+    assert ask(tmp_path, "daemon").output == "daemon is alive\n"
+    found = ask(tmp_path, "daemon", "--ready")
+    said = "flowmaster: daemon is not ready: ticks: sensor intake has never ticked\n"
+    assert (found.exit_code, found.output) == (1, said)
+    heart.close()
+    found = ask(tmp_path, "daemon")
+    assert (found.exit_code, "no `flowmaster daemon` is running here" in found.output) == (1, True)

@@ -11,6 +11,7 @@ from flowmaster_delivery.adapters.yaml_catalog import load_catalog
 from flowmaster_delivery.definitions import defs
 from flowmaster_delivery.defs.building import build, wave_of
 from flowmaster_delivery.model.catalog import Catalog, GateName
+from flowmaster_delivery.policy.liveness import expected_sensors
 from flowmaster_delivery.settings import Settings
 from tests.builders import a_catalog, a_service
 
@@ -93,6 +94,7 @@ def test_an_asset_says_whose_it_is_and_where_its_source_stands(
 def test_the_sensors_are_there_and_run_by_themselves(definitions: Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in definitions.get_repository_def().sensor_defs}
     assert set(sensors) == {"intake", "health_watch", "ship", "back_to_gitlab"}
+    assert set(sensors) == set(expected_sensors(watch_apart=False))
     assert all(sensor.default_status.value == "RUNNING" for sensor in sensors.values())
 
 
@@ -100,6 +102,7 @@ def test_a_watch_that_runs_apart_leaves_its_sensor_out(catalog: Catalog) -> None
     made = build(Settings.from_environ({"FLOWMASTER_WATCH_APART": "1"}), catalog)
     names = {sensor.name for sensor in made.get_repository_def().sensor_defs}
     assert names == {"intake", "ship", "back_to_gitlab"}
+    assert names == set(expected_sensors(watch_apart=True))
 
 
 def test_the_servers_can_take_it_over_the_wire(definitions: Definitions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from flowmaster_delivery.adapters.heartbeat_file import HeartbeatFile
 from flowmaster_delivery.cli.up.parts import OWN, free_port
 from flowmaster_delivery.settings import environ_of_child
 from tests.builders import catalog_yaml
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,22 +38,45 @@ class Pod:
             "FLOWMASTER_CATALOG": str(catalog),
             "FLOWMASTER_SEAL_KEY_FILE": str(key),
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def on(self, postgres: Postgres) -> None:
+        """Its instance is stored there, in a database that has its tables."""
+        overrides = postgres.overrides(postgres.database_with_tables(), patience_seconds=2)
+        coordinator = {
+            "module": "flowmaster_delivery.defs.coordinator",
+            "class": "DeliveryCoordinator",
+        }
+        sensors = {"use_threads": True, "num_workers": 4}
+        content = {**overrides, "run_coordinator": coordinator, "sensors": sensors}
+        (self.home / "dagster.yaml").write_text(json.dumps(content))
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *words, "--host", "127.0.0.1", "--port", str(self.port)],
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words],
                 env=environ_of_child(self.variables),
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        return self.process
+        self.processes.append(process)
+        return process
+
+    def start_code_server(self) -> subprocess.Popen[bytes]:
+        module = "--module-name", "flowmaster_delivery.definitions"
+        where = "--host", "127.0.0.1", "--port", str(self.port)
+        process = self.start("dagster", "api", "grpc", *module, *where)
+        self.until_alive("code", "--ready", *self.at)
+        return process
+
+    @property
+    def at(self) -> tuple[str, str]:
+        return "--port", str(self.port)
 
     def alive(self, *words: str) -> tuple[int, str]:
         said = subprocess.run(
-            [*OWN, "alive", *words, "--port", str(self.port)],
+            [*OWN, "alive", *words],
             env=environ_of_child(self.variables),
             cwd=ROOT,
             capture_output=True,
@@ -60,6 +85,14 @@ class Pod:
         )
         return said.returncode, said.stdout + said.stderr
 
+    def until_not(self, *words: str) -> str:
+        """What it says then."""
+        end = time.monotonic() + 90
+        while (said := self.alive(*words))[0] == 0:
+            assert time.monotonic() < end, said[1] + self.log.read_text()
+            time.sleep(0.2)
+        return said[1]
+
     def until_alive(self, *words: str) -> None:
         end = time.monotonic() + 90
         while (said := self.alive(*words))[0] != 0:
@@ -67,10 +100,11 @@ class Pod:
             time.sleep(0.2)
 
     def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture
@@ -82,28 +116,54 @@ def pod(tmp_path: Path) -> Iterator[Pod]:
 
 @pytest.mark.timeout(240)
 def test_a_code_server_is_alive_once_it_has_loaded_and_not_while_it_hangs(pod: Pod) -> None:
-    assert pod.alive("code")[0] == 1
-    server = pod.start("dagster", "api", "grpc", "--module-name", "flowmaster_delivery.definitions")
-    pod.until_alive("code", "--ready")
+    assert pod.alive("code", *pod.at)[0] == 1
+    server = pod.start_code_server()
     server.send_signal(signal.SIGSTOP)
-    status, said = pod.alive("code")
+    status, said = pod.alive("code", *pod.at)
     assert (status, "does not answer: DEADLINE_EXCEEDED" in said) == (1, True), said
     server.send_signal(signal.SIGCONT)
-    pod.until_alive("code")
-    long_ago = HeartbeatFile(pod.home, "code", lambda: time.monotonic() - 200)
+    pod.until_alive("code", *pod.at)
+    long_ago = HeartbeatFile(pod.home, "code", lambda: time.monotonic() - 700)
     with long_ago.during("intake"):
-        status, said = pod.alive("code")
+        status, said = pod.alive("code", *pod.at)
     long_ago.close()
-    assert (status, "sensor intake has been evaluated for 2" in said) == (1, True), said
+    assert (status, "sensor intake has been evaluated for 7" in said) == (1, True), said
 
 
 @pytest.mark.timeout(240)
 def test_a_webserver_is_alive_once_it_answers_and_not_while_it_hangs(pod: Pod) -> None:
-    server = pod.start("dagster_webserver", "--workspace", str(pod.workspace))
-    pod.until_alive("webserver", "--ready")
-    assert pod.alive("webserver") == (0, "webserver is alive\n")
+    where = "--host", "127.0.0.1", "--port", str(pod.port)
+    server = pod.start("dagster_webserver", "--workspace", str(pod.workspace), *where)
+    pod.until_alive("webserver", "--ready", *pod.at)
+    assert pod.alive("webserver", *pod.at) == (0, "webserver is alive\n")
     server.send_signal(signal.SIGSTOP)
-    status, said = pod.alive("webserver")
+    status, said = pod.alive("webserver", *pod.at)
     assert (status, "does not answer: timed out" in said) == (1, True), said
     server.send_signal(signal.SIGCONT)
-    pod.until_alive("webserver", "--ready")
+    pod.until_alive("webserver", "--ready", *pod.at)
+
+
+@pytest.mark.timeout(300)
+def test_a_daemon_is_ready_once_its_sensors_tick_and_outlives_its_database(
+    pod: Pod, postgres: Postgres
+) -> None:
+    pod.on(postgres)
+    pod.start_code_server()
+    location = f"host: 127.0.0.1, port: {pod.port}, location_name: flowmaster-delivery"
+    pod.workspace.write_text(f"load_from:\n  - grpc_server: {{{location}}}\n")
+    assert pod.alive("daemon")[0] == 1
+    daemon = pod.start("flowmaster_delivery.cli", "daemon", "--workspace", str(pod.workspace))
+    pod.until_alive("daemon")
+    pod.until_alive("daemon", "--ready")
+    assert pod.alive("daemon") == (0, "daemon is alive\n")
+    postgres.stop()
+    try:
+        said = pod.until_not("daemon", "--ready")
+        assert "the database of Dagster gives no answer" in said
+        assert pod.alive("daemon") == (0, "daemon is alive\n")
+    finally:
+        postgres.start()
+    pod.until_alive("daemon", "--ready")
+    assert daemon.poll() is None
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(60) == 0, pod.log.read_text()
