@@ -59,7 +59,7 @@ class Switches:
     workloads: tuple[str, ...] = ()
     """Deployments whose image is set."""
     leases: tuple[str, ...] = ()
-    """Services that are changed under a lease: all that go to the cluster."""
+    """What is changed under: one of each service that goes to the cluster, and the watch's own."""
     canaries: tuple[str, ...] = ()
     """Deployments that are made and removed as canaries."""
     routed: tuple[str, ...] = ()

@@ -88,6 +88,11 @@ def lease_name(service: str) -> str:
     return f"flowmaster-{service}"
 
 
+def watch_lease(environment: str) -> str:
+    """Whose lease the watch of an environment takes: no service can have this name, with a dot."""
+    return f"watch.{environment}"
+
+
 class Phase(StrEnum):
     WAITING = "waiting"
     ENDING = "ending"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from flowmaster_delivery.model.canary import Traffic
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.rights import Act, Right, Switches
-from flowmaster_delivery.model.rollout import lease_name
+from flowmaster_delivery.model.rollout import lease_name, watch_lease
 from flowmaster_delivery.model.verification import Validation
 
 CORE = ""
@@ -28,7 +28,7 @@ def switches_of(environment: Environment, catalog: Catalog, *, inside: bool = Tr
     tried = [s for s in kinds[Kind.DEPLOYMENT] if environment.safeguards_of(s).canary]
     return Switches(
         workloads=tuple(s.workload_name for s in kinds[Kind.DEPLOYMENT]),
-        leases=tuple(lease_name(s.name) for s in services),
+        leases=tuple(map(lease_name, (*(s.name for s in services), watch_lease(environment.name)))),
         canaries=tuple(s.canary.workload_name for s in tried),
         routed=tuple(s.canary.workload_name for s in tried if _may_be_routed(s, environment)),
         jobs=tuple(s.workload_name for s in kinds[Kind.JOB]),

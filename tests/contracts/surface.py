@@ -15,7 +15,7 @@ from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 from flowmaster_delivery.model.canary import Traffic
 from flowmaster_delivery.model.catalog import Catalog, Environment, Kind, Service
 from flowmaster_delivery.model.errors import Denied, Superseded
-from flowmaster_delivery.model.rollout import Pod, Workload
+from flowmaster_delivery.model.rollout import Pod, Workload, watch_lease
 from flowmaster_delivery.ports import Cluster
 from tests.contracts.accounts import Account
 from tests.contracts.containers import delivery_to, in_a_step
@@ -47,13 +47,18 @@ class Surface:
     inside: bool
 
     def walk(self) -> None:
-        """Whatever the catalog has there is done once, under its lease."""
+        """Whatever the catalog has there is done once, under its lease; the watch has its own."""
+        watching = self.cluster.acquire(
+            watch_lease(self.environment.name), "watch-1", preempt=False, ttl=30
+        )
+        self.cluster.renew(watching, 30)
         ways = {Kind.DEPLOYMENT: self.deploy, Kind.JOB: self.migrate, Kind.MANIFESTS: self.apply}
         for service in self.catalog.services.values():
             lease = self.cluster.acquire(service.name, "run-1", preempt=False, ttl=30)
             self.cluster.renew(lease, 30)
             ways[service.kind](service)
             self.cluster.release(lease)
+        self.cluster.release(watching)
 
     def look(self) -> None:
         """All that whoever only reads ever does."""

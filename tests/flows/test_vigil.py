@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from flowmaster_delivery.flows.watch import vigil
-from flowmaster_delivery.flows.watch.vigil import RENEW_EVERY, Looked, Vigil, lease_of
+from flowmaster_delivery.flows.watch.vigil import RENEW_EVERY, Looked, Vigil
 from flowmaster_delivery.flows.watch.watch import Watch
 from flowmaster_delivery.model.errors import Denied, Unreachable
 from flowmaster_delivery.model.health import HealthState
 from flowmaster_delivery.model.incident import IncidentState
+from flowmaster_delivery.model.rollout import watch_lease
 from flowmaster_delivery.ports import Ports
 from tests.fakes.fake_heartbeat import FakeHeartbeat
 from tests.flows.watch_world import NAMES, World
@@ -199,9 +200,9 @@ def test_whoever_stands_by_does_not_look_for_one_question_without_an_answer(worl
 def test_a_lease_that_somebody_deleted_is_taken_anew(world: World) -> None:
     only = Process(world, "one")
     passes(world, EVERY, only)
-    del world.cluster.leases[lease_of("production")]
+    del world.cluster.leases[watch_lease("production")]
     passes(world, EVERY, only)
-    assert world.cluster.leases[lease_of("production")].holder == "one"
+    assert world.cluster.leases[watch_lease("production")].holder == "one"
     assert len(only.looks) == 2
 
 
@@ -233,4 +234,4 @@ def test_it_keeps_on_until_it_is_told_to_stop_and_gives_its_lease_up(
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert world.cluster.leases[lease_of("production")].holder == ""
+    assert world.cluster.leases[watch_lease("production")].holder == ""

@@ -45,7 +45,11 @@ def acts(*services: Service, place: Environment | None = None, inside: bool = Tr
     return {str(act) for act in acts_of(rights)}
 
 
+WATCHING = "leases.coordination.k8s.io flowmaster-watch.dev"
 PLAIN = {
+    "create leases.coordination.k8s.io",
+    f"get {WATCHING}",
+    f"update {WATCHING}",
     "get deployments.apps",
     "list deployments.apps",
     "watch deployments.apps",
@@ -57,7 +61,7 @@ PLAIN = {
 
 def of_service(name: str) -> set[str]:
     lease = f"leases.coordination.k8s.io flowmaster-{name}"
-    return {f"get {lease}", f"update {lease}", "create leases.coordination.k8s.io"}
+    return {f"get {lease}", f"update {lease}"}
 
 
 def test_a_service_may_be_read_patched_by_name_and_held_by_its_lease() -> None:
@@ -246,7 +250,7 @@ def test_switches_are_names_of_the_cluster() -> None:
     assert on == replace(
         Switches(),
         workloads=("shop-api",),
-        leases=("flowmaster-api", "flowmaster-db"),
+        leases=("flowmaster-api", "flowmaster-db", "flowmaster-watch.dev"),
         canaries=("shop-api-canary",),
         routed=("shop-api-canary",),
         jobs=("migrate",),

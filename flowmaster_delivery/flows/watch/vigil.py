@@ -20,6 +20,7 @@ from flowmaster_delivery.flows.watch.watch import Watch
 from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.errors import DeliveryError, Refused, Superseded
 from flowmaster_delivery.model.health import HealthState
+from flowmaster_delivery.model.rollout import watch_lease
 from flowmaster_delivery.ports import Lease, Ports
 from flowmaster_delivery.ports.pulse import Heartbeat
 
@@ -29,11 +30,6 @@ TICK = 1.0
 RENEW_EVERY = LEASE_SECONDS / 4
 STANDING_BY = 2.0
 """Seconds between two questions whether whoever looks has gone."""
-
-
-def lease_of(environment: str) -> str:
-    """No service can have this name: those have no dots."""
-    return f"watch.{environment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +147,7 @@ class Vigil:
                 cluster.renew(self._lease, LEASE_SECONDS)
                 return self._lease
             self._lease = None
-        name = lease_of(self.name)
+        name = watch_lease(self.name)
         return cluster.acquire(name, self.holder, preempt=False, ttl=LEASE_SECONDS)
 
     def _give_up(self) -> None:

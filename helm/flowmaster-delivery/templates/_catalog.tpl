@@ -58,6 +58,7 @@ environment (its name), defaults (what the environment itself says).
 {{- if $one.canary -}}{{- $_ := set $on "canaries" (append $on.canaries (printf "%s-canary" $one.workload)) -}}{{- end -}}
 {{- if $one.routed -}}{{- $_ := set $on "routed" (append $on.routed (printf "%s-canary" $one.workload)) -}}{{- end -}}
 {{- end -}}
+{{- $_ := set $on "leases" (append $on.leases (printf "flowmaster-watch.%s" .name)) -}}
 {{- $on | toYaml -}}
 {{- end -}}
 
