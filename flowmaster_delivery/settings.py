@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.model.checkup import SecretFile
+from flowmaster_delivery.model.errors import NotConfigured, Permanent
 from flowmaster_delivery.policy.addresses import networks
 from flowmaster_delivery.redaction import learn
 
@@ -31,7 +33,9 @@ class Secret:
         Raise Permanent, naming what to set, where there is none.
         """
         if self.path is None:
-            raise Permanent(f"no {self.name} is configured; set {PREFIX}{self.name.upper()}_FILE")
+            raise NotConfigured(
+                f"no {self.name} is configured; set {PREFIX}{self.name.upper()}_FILE"
+            )
         try:
             value = self.path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +128,9 @@ def smoke_secret(settings: Settings, environment: str, name: str) -> str:
     if not SECRET_NAME.fullmatch(name):
         raise Permanent(f"{name!r} is no name of a secret: letters, digits, '-', '_' and '.' only")
     if folder is None:
-        raise Permanent(f"no folder of secrets is configured; set {PREFIX}SECRETS_DIR for {name!r}")
+        raise NotConfigured(
+            f"no folder of secrets is configured; set {PREFIX}SECRETS_DIR for {name!r}"
+        )
     for path in (folder / environment / name, folder / name):
         if not path.is_file():
             continue
@@ -136,6 +142,30 @@ def smoke_secret(settings: Settings, environment: str, name: str) -> str:
         learn(f"{environment}/{name}", value)
         return value
     raise Permanent(f"there is no secret {name!r} for {environment} in {PREFIX}SECRETS_DIR")
+
+
+def secret_files(settings: Settings) -> tuple[SecretFile, ...]:
+    """What can be told of the files of secrets without telling a secret."""
+    return tuple(_file_of(secret) for secret in secrets_of(settings))
+
+
+def secrets_of(settings: Settings) -> tuple[Secret, ...]:
+    found = (getattr(settings, one.name) for one in fields(settings))
+    return tuple(one for one in found if isinstance(one, Secret))
+
+
+def _file_of(secret: Secret) -> SecretFile:
+    variable = f"{PREFIX}{secret.name.upper()}_FILE"
+    if secret.path is None:
+        return SecretFile(secret.name, variable, None)
+    path = str(secret.path)
+    try:
+        mode = stat.S_IMODE(secret.path.stat().st_mode)
+        return SecretFile(secret.name, variable, path, length=len(secret.read()), mode=mode)
+    except OSError as error:
+        return SecretFile(secret.name, variable, path, trouble=error.strerror or "it is unreadable")
+    except Permanent as error:
+        return SecretFile(secret.name, variable, path, trouble=str(error))
 
 
 def caller_token(environ: Mapping[str, str] | None = None) -> str | None:

@@ -6,7 +6,11 @@ Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
 from sqlalchemy import Engine
@@ -20,7 +24,7 @@ from flowmaster_delivery.adapters.dagster_history import (
 from flowmaster_delivery.flows.auditing import audited, by_the_platform
 from flowmaster_delivery.model.audit import Channel, Whence
 from flowmaster_delivery.model.catalog import Catalog, Environment
-from flowmaster_delivery.model.errors import Permanent
+from flowmaster_delivery.model.errors import NotConfigured, Permanent
 from flowmaster_delivery.ports import (
     AuditTrail,
     Cluster,
@@ -33,8 +37,12 @@ from flowmaster_delivery.ports import (
     Ports,
     Record,
 )
+from flowmaster_delivery.ports.checkup import Doors, StorageDoor
 from flowmaster_delivery.ports.pulse import Heartbeat, Pulse
-from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.settings import DEFAULT_DAGSTER_URL, Settings, secret_files, smoke_secret
+
+if TYPE_CHECKING:
+    from flowmaster_delivery.adapters.oci_registry import OciRegistry
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -58,23 +66,64 @@ def open_ports(
     """The outside world as this installation is set up. What is recorded goes on the audit trail as
     done by the platform itself, in a process of this kind."""
     from flowmaster_delivery.adapters.http_probe import HttpProbe
-    from flowmaster_delivery.adapters.oci_registry import OciRegistry
 
     trail = audit_on(instance, settings)
     return Ports(
         forge=open_forge(settings, catalog),
-        registry=OciRegistry(
-            catalog.registry_url,
-            user=settings.registry_user,
-            password=settings.registry_password.read_optional,
-            trusted=(catalog.forge_url,),
-        ),
+        registry=_registry(settings, catalog),
         cluster=clusters(settings, catalog),
         probe=HttpProbe(),
         history=on_trail(history_on(instance, settings), trail, channel),
         notifier=notifier(settings),
         metrics=metrics(settings),
         audit=trail,
+    )
+
+
+def open_doors(settings: Settings, catalog: Catalog) -> Doors:
+    """What a checkup looks at. Nothing is opened before it is asked."""
+    from flowmaster_delivery.adapters.dagster_checkup import DagsterWebserver
+    from flowmaster_delivery.adapters.gitlab import GitLabForge
+    from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
+
+    opened = KubernetesClusters(settings.kubeconfig, catalog.services.values())
+    return Doors(
+        secrets=secret_files(settings),
+        smoke_secret=partial(smoke_secret, settings),
+        seal_key=settings.seal_key.read,
+        forge=GitLabForge(catalog.forge_url, settings.gitlab_token.read),
+        registry=_registry(settings, catalog),
+        registry_user=settings.registry_user,
+        cluster=opened,
+        cluster_door=opened.inspector,
+        inside=settings.kubeconfig is None,
+        metrics=metrics(settings),
+        dagster=DagsterWebserver(settings.dagster_url),
+        dagster_named=settings.dagster_url != DEFAULT_DAGSTER_URL,
+        storage=partial(open_storage, settings),
+    )
+
+
+@contextmanager
+def open_storage(settings: Settings) -> Iterator[StorageDoor]:
+    """Dagster's storage as its instance names it. Raise NotConfigured where there is no instance:
+    opening one would make one."""
+    from flowmaster_delivery.adapters.dagster_checkup import InstanceStorage, storage_errors
+
+    if not (settings.home / "dagster.yaml").is_file():
+        raise NotConfigured(f"there is no dagster.yaml in {settings.home}; set DAGSTER_HOME")
+    with storage_errors(), DagsterInstance.from_config(str(settings.home)) as instance:
+        yield InstanceStorage(instance, audit_on(instance, settings))
+
+
+def _registry(settings: Settings, catalog: Catalog) -> OciRegistry:
+    from flowmaster_delivery.adapters.oci_registry import OciRegistry
+
+    return OciRegistry(
+        catalog.registry_url,
+        user=settings.registry_user,
+        password=settings.registry_password.read_optional,
+        trusted=(catalog.forge_url,),
     )
 
 

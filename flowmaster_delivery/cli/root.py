@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "hold": ("hold", "List, place and release holds."),
     "replay": ("replay", "What a policy would have done with what happened."),
     "migration": ("migration", "Where each schema is, and a person's word on it."),
+    "doctor": ("doctor", "Check from here what the platform can reach and may do."),
     "rights": ("rights", "The Roles that the platform needs on its clusters."),
     "adopt": ("adopt", "Take over what runs in an environment already."),
     "catalog": ("catalog", "Check a catalog file; print its JSON schema."),

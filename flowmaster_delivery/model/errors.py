@@ -2,6 +2,7 @@
 
 DeliveryError
 ├── Permanent            trying again changes nothing: every retry ends here
+│   ├── NotConfigured    this process was not given what it takes
 │   ├── CatalogFault     the catalog contradicts itself or names what is not there
 │   ├── UnknownName      a service, environment, version that nothing has; with the nearest name
 │   ├── Refused          a rule of ours says no: a closed gate, a lock, a missing right
@@ -27,6 +28,10 @@ class DeliveryError(Exception):
 
 class Permanent(DeliveryError):
     """Trying again changes nothing; it ends all of Dagster's retries."""
+
+
+class NotConfigured(Permanent):
+    """This process was not given what it takes: a setting, a secret, a way to a cluster."""
 
 
 class CatalogFault(Permanent):

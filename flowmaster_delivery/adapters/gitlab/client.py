@@ -81,6 +81,11 @@ class Client:
             raise Malformed(f"GitLab lists {MOST} or more at {path}; that is not believable")
         return found[:limit]
 
+    def dated(self, shape: type[S], path: str) -> tuple[S, str]:
+        """GET one object, with the Date header of the answer."""
+        answer = self._patience.call(lambda: self._send("get", path, {}))
+        return parsed(shape, _decoded(answer, path), path), answer.headers.get("Date", "")
+
     def write(self, method: str, shape: type[S], path: str, data: Mapping[str, object]) -> S:
         """POST or PUT, once: Unreachable says that it may or may not have been done."""
         answer = self._send(method, path, {}, dict(data))

@@ -1,4 +1,4 @@
-"""The port `Forge` on GitLab."""
+"""The port `Forge` on GitLab, and what a checkup asks of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flowmaster_delivery.adapters.gitlab import (
     code,
     deployments,
     files,
+    inspecting,
     merge_requests,
     people,
     pipelines,
@@ -18,6 +19,7 @@ from flowmaster_delivery.adapters.gitlab.git_refs import GitRefs
 from flowmaster_delivery.adapters.gitlab.shapes import JobShape, PipelineShape
 from flowmaster_delivery.adapters.wire import OnRequest, Patience, Wire
 from flowmaster_delivery.model.catalog import Environment, Repository
+from flowmaster_delivery.model.checkup import HookFacts, ServerFacts, TokenFacts
 from flowmaster_delivery.model.source import (
     Commit,
     ForgeDeployment,
@@ -130,6 +132,15 @@ class GitLabForge:
         self, repository: Repository, environment: Environment, commit: str, ref: str, status: str
     ) -> ForgeDeployment:
         return deployments.record(self._client, repository, environment, commit, ref, status)
+
+    def server(self) -> ServerFacts:
+        return inspecting.server(self._client)
+
+    def token(self) -> TokenFacts:
+        return inspecting.token(self._client)
+
+    def hooks(self, repository: Repository) -> tuple[HookFacts, ...]:
+        return inspecting.hooks(self._client, repository.project)
 
     def url(
         self, repository: Repository, *, commit: str | None = None, tag: str | None = None

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from flowmaster_delivery.adapters.wire import on_loopback
-from flowmaster_delivery.model.errors import Permanent, UnknownName
+from flowmaster_delivery.model.errors import NotConfigured, Permanent, UnknownName
 
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 CONNECTIONS = 32
@@ -33,7 +33,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
         else:
             _load(kubeconfig, context, settings)
     except config.ConfigException as error:
-        raise Permanent(
+        raise (Permanent if kubeconfig else NotConfigured)(
             f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
             "or run in a pod with a service account"
         ) from error

@@ -135,6 +135,13 @@ class Api:
         finally:
             response.close()
 
+    def date(self) -> str:
+        """What the server's clock shows, as the header of its answer says it; empty without one."""
+        accept = {"Accept": "application/json"}
+        response = self._send("GET", "/version", None, accept, None, self._timeout)
+        response.close()
+        return response.headers.get("Date", "")
+
     def open_watch(
         self, path: str, version: str, seconds: int
     ) -> urllib3.response.BaseHTTPResponse:

@@ -10,6 +10,7 @@ from pathlib import Path
 from flowmaster_delivery.adapters.kubernetes.access import connect
 from flowmaster_delivery.adapters.kubernetes.api import Api
 from flowmaster_delivery.adapters.kubernetes.cluster import KubernetesCluster
+from flowmaster_delivery.adapters.kubernetes.inspecting import Inspector
 from flowmaster_delivery.model.catalog import Environment, Service
 
 
@@ -40,6 +41,11 @@ class KubernetesClusters:
                     containers=self._containers,
                 )
             return self._open[key]
+
+    def inspector(self, environment: Environment) -> Inspector:
+        """What the cluster says of itself and of us there."""
+        with self._guard:
+            return Inspector(self._api(environment.context), environment.namespace)
 
     def close(self) -> None:
         """End every watch and drop the connections."""

@@ -92,6 +92,16 @@ class OciRegistry:
             return True
         return self._manifest(image, f"{digest.replace(':', '-')}.sig") is not None
 
+    def check_pull(self, image: str) -> None:
+        """Raise Denied where we may not read there. Whether the tag exists does not matter."""
+        self._manifest(image, "flowmaster-doctor")
+
+    def check_push(self, image: str) -> None:
+        """Raise Denied where we may not write there."""
+        answer = self._client.begin_upload(_valid(IMAGE, image, "image"))
+        if answer.status != 202:
+            raise refusal(answer, f"the registry, asked whether we may write to {image},")
+
     def _put(self, image: str, digest: str, tag: str) -> None:
         document = self._manifest(image, digest)
         if document is None:

@@ -1,0 +1,2 @@
+"""What was seen in a checkup, judged: how bad it is, and what mends it. A module for each place
+that is looked at."""
