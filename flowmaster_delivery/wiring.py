@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -80,39 +80,47 @@ def open_ports(
     )
 
 
-def open_doors(settings: Settings, catalog: Catalog) -> Doors:
-    """What a checkup looks at. Nothing is opened before it is asked."""
+@contextmanager
+def open_doors(settings: Settings, catalog: Catalog) -> Iterator[Doors]:
+    """What a checkup looks at. Nothing is asked before somebody asks it."""
     from flowmaster_delivery.adapters.dagster_checkup import DagsterWebserver
     from flowmaster_delivery.adapters.gitlab import GitLabForge
     from flowmaster_delivery.adapters.kubernetes import KubernetesClusters
 
-    opened = KubernetesClusters(settings.kubeconfig, catalog.services.values())
-    return Doors(
-        secrets=secret_files(settings),
-        smoke_secret=partial(smoke_secret, settings),
-        seal_key=settings.seal_key.read,
-        forge=GitLabForge(catalog.forge_url, settings.gitlab_token.read),
-        registry=_registry(settings, catalog),
-        registry_user=settings.registry_user,
-        cluster=opened,
-        cluster_door=opened.inspector,
-        inside=settings.kubeconfig is None,
-        metrics=metrics(settings),
-        dagster=DagsterWebserver(settings.dagster_url),
-        dagster_named=settings.dagster_url != DEFAULT_DAGSTER_URL,
-        storage=partial(open_storage, settings),
-    )
+    with ExitStack() as stack:
+        opened = KubernetesClusters(settings.kubeconfig, catalog.services.values())
+        forge = GitLabForge(catalog.forge_url, settings.gitlab_token.read)
+        registry, dagster = _registry(settings, catalog), DagsterWebserver(settings.dagster_url)
+        for door in (opened, forge, registry, dagster):
+            stack.callback(door.close)
+        yield Doors(
+            secrets=secret_files(settings),
+            smoke_secret=partial(smoke_secret, settings),
+            seal_key=settings.seal_key.read,
+            forge=forge,
+            registry=registry,
+            registry_user=settings.registry_user,
+            cluster=opened,
+            cluster_door=opened.inspector,
+            inside=settings.kubeconfig is None,
+            metrics=metrics(settings, stack),
+            dagster=dagster,
+            dagster_named=settings.dagster_url != DEFAULT_DAGSTER_URL,
+            storage=partial(open_storage, settings, Lock()),
+        )
 
 
 @contextmanager
-def open_storage(settings: Settings) -> Iterator[StorageDoor]:
+def open_storage(settings: Settings, opening: Lock) -> Iterator[StorageDoor]:
     """Dagster's storage as its instance names it. Raise NotConfigured where there is no instance:
-    opening one would make one."""
+    opening one would make one. Two that make its tables at once would break each other."""
     from flowmaster_delivery.adapters.dagster_checkup import InstanceStorage, storage_errors
 
     if not (settings.home / "dagster.yaml").is_file():
         raise NotConfigured(f"there is no dagster.yaml in {settings.home}; set DAGSTER_HOME")
-    with storage_errors(), DagsterInstance.from_config(str(settings.home)) as instance:
+    with storage_errors(), ExitStack() as stack:
+        with opening:
+            instance = stack.enter_context(DagsterInstance.from_config(str(settings.home)))
         yield InstanceStorage(instance, audit_on(instance, settings))
 
 
@@ -211,8 +219,8 @@ def clusters(settings: Settings, catalog: Catalog) -> ClusterOf:
     return cluster_of
 
 
-def metrics(settings: Settings) -> MetricsOf:
-    """One door per environment, opened at first use and shared by all threads."""
+def metrics(settings: Settings, until: ExitStack | None = None) -> MetricsOf:
+    """One door per environment, opened at first use and shared by all threads; `until` closes."""
     guard, opened = Lock(), dict[str, Metrics]()
 
     def metrics_of(environment: Environment) -> Metrics:
@@ -221,7 +229,10 @@ def metrics(settings: Settings) -> MetricsOf:
         url = environment.measured_by().url
         with guard:
             if url not in opened:
-                opened[url] = PrometheusMetrics(url, token=settings.metrics_token.read_optional)
+                made = PrometheusMetrics(url, token=settings.metrics_token.read_optional)
+                opened[url] = made
+                if until is not None:
+                    until.callback(made.close)
             return opened[url]
 
     return metrics_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import groupby
 
 import click
 from rich.console import Console
@@ -99,9 +98,9 @@ def examined(
     except CatalogFault as fault:
         return tuple(_without_catalog(session, topics, fault))
     wanted = Wanted(topics, names, views)
-    doors = open_doors(session.settings, catalog)
-    planned = checks(catalog, doors, wanted, lambda: datetime.now(tz=UTC))  # noqa: TID251  # its clock
-    return examine(planned, seconds)
+    with open_doors(session.settings, catalog) as doors:
+        planned = checks(catalog, doors, wanted, lambda: datetime.now(tz=UTC))  # noqa: TID251  # its clock
+        return examine(planned, seconds)
 
 
 def _without_catalog(
@@ -122,10 +121,11 @@ def _without_catalog(
 
 def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     """A line each; what is the same of several things is said once."""
-    rows = []
-    for (topic, grade, seen, mend), same in groupby(findings, key=_said):
+    rows, said = [], dict[tuple[Topic, Grade, str, str], list[str]]()
+    for one in findings:
+        said.setdefault((one.topic, one.grade, one.seen, one.mend), []).append(one.about)
+    for (topic, grade, seen, mend), abouts in said.items():
         mark, style = MARKS[grade]
-        abouts = [finding.about for finding in same]
         more = f", and {len(abouts) - NAMED} more" if len(abouts) > NAMED else ""
         cells = [Text(mark, style=style), topic.value, ", ".join(abouts[:NAMED]) + more]
         rows.append((cells, [seen, f"→ {mend}" if mend else ""]))
@@ -138,7 +138,3 @@ def summary(findings: Iterable[Finding]) -> Text:
     counted = [f"{grades.count(grade)} {grade}" for grade in Grade if grade in grades]
     style = MARKS[Grade.FAILED][1] if Grade.FAILED in grades else ""
     return Text(", ".join(counted) or "nothing was looked at", style=style)
-
-
-def _said(finding: Finding) -> tuple[Topic, Grade, str, str]:
-    return finding.topic, finding.grade, finding.seen, finding.mend

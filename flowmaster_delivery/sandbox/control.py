@@ -96,6 +96,7 @@ class FaultOrder(Order):
     echo: Echo | None = None
     times: Annotated[int, Field(ge=1)] | None = None
     retry_after: Annotated[int, Field(ge=0)] | None = None
+    skew: Annotated[float, Field(ge=-86_400, le=86_400)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

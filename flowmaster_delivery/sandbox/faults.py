@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowmaster_delivery.sandbox.echo import ECHOES, Echo, echoed
-from flowmaster_delivery.sandbox.hosting import drop
+from flowmaster_delivery.sandbox.hosting import SKEW, drop
 
 DELAY_LIMIT = 300.0
 """Seconds; a longer wait would outlive any client's patience."""
@@ -23,7 +23,7 @@ DELAY_LIMIT = 300.0
 class Fault:
     """One order. Requests to `server` (a shell pattern) whose path matches wait `delay` seconds;
     then they are cut off (`drop`), told back what they sent (`echo`, with `status`), answered with
-    `status`, or served as usual where none is set.
+    `status`, or served as usual where none is set. The server's clock is `skew` seconds ahead.
 
     `times` is how many requests it still applies to, None without end.
     """
@@ -37,6 +37,7 @@ class Fault:
     echo: Echo | None = None
     times: int | None = None
     retry_after: int | None = None
+    skew: float = 0.0
     id: int = 0
     hits: int = 0
 
@@ -105,6 +106,7 @@ class FaultyApp:
             await self.app(scope, receive, send)
             return
         await asyncio.sleep(fault.delay)
+        scope[SKEW] = fault.skew
         if fault.drop:
             await drop(scope, receive)
         elif fault.echo is not None:

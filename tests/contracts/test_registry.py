@@ -158,6 +158,16 @@ def registry(target: Target) -> Iterator[OciRegistry]:
     registry.close()
 
 
+def test_whether_we_may_read_and_write_is_asked_without_a_trace(
+    target: Target, registry: OciRegistry
+) -> None:
+    image = "flow-master/flowmaster-platform/never-pushed"
+    registry.check_pull(image)
+    registry.check_push(image)
+    listed = target.push.get(f"/v2/{image}/tags/list")
+    assert (listed.status_code, (listed.json().get("tags") or [])) in ((404, []), (200, []))
+
+
 def test_an_image_is_found_by_tag_with_its_commit_and_size(
     target: Target, registry: OciRegistry
 ) -> None:

@@ -35,8 +35,7 @@ def project(repository: Repository, doors: Doors) -> Iterator[Finding]:
         mend = "correct `main` of the repository in the catalog"
         yield failed(Topic.GITLAB, about, f"it has no branch {repository.main}", mend)
     else:
-        seen = f"{len(refs.branches)} branches and {len(refs.tags)} tags are read by git"
-        yield fine(Topic.GITLAB, about, seen)
+        yield fine(Topic.GITLAB, about, "its branches and tags are read by git")
     try:
         yield of_hooks(repository.project, doors.forge.hooks(repository))
     except Denied:
