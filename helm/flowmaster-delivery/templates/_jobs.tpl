@@ -1,6 +1,7 @@
 {{/*
 The pod of something that is done once, up to what it does. Takes a dict: root, component, account, command, and for
-hooks `instance`: the ConfigMap with dagster.yaml where the release's own is not there yet.
+hooks `instance`: the ConfigMap with dagster.yaml where the release's own is not there yet; `kubeconfigSecret` for another
+cluster.
 */}}
 {{- define "flowmaster.oncePod" -}}
 metadata:
@@ -21,9 +22,19 @@ spec:
         {{- with .env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+        {{- if .kubeconfigSecret }}
+        - {name: FLOWMASTER_KUBECONFIG, value: /etc/flowmaster/cluster/kubeconfig}
+        {{- end }}
       resources:
         requests: {cpu: 50m, memory: 256Mi}
         limits: {memory: 1Gi}
       volumeMounts: {{ include "flowmaster.mounts" . | nindent 8 }}
+        {{- if .kubeconfigSecret }}
+        - {name: cluster, mountPath: /etc/flowmaster/cluster, readOnly: true}
+        {{- end }}
   volumes: {{ include "flowmaster.volumes" . | nindent 4 }}
+    {{- with .kubeconfigSecret }}
+    - name: cluster
+      secret: {secretName: {{ . }}, defaultMode: 0440}
+    {{- end }}
 {{- end -}}
