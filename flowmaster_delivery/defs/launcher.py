@@ -4,12 +4,8 @@ What a run's pod is made of comes from the installation and from the environment
 coordinator sealed into the run's voucher; tags, jobs and code locations have no say
 (docs/adr/0015-runs-as-pods-take-their-credentials-from-the-sealed-environment.md).
 
-The least rights of whoever launches, monitors and ends runs (webserver, sidecar of the server,
-daemon), in the namespace of the run pods; tests/contracts/test_launcher_rights.py derives them:
-
-    batch  jobs         create, delete
-    batch  jobs/status  get
-    ""     pods         list, delete
+The rights of whoever launches, monitors and ends runs (webserver, sidecar of the server, daemon)
+are `policy.rights.launching_rights`; tests/contracts/test_launching_rights.py derives them.
 """
 
 from __future__ import annotations
@@ -58,7 +54,8 @@ class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
         dagster_home: /opt/dagster/home
         image_pull_policy: IfNotPresent
         image_pull_secrets: [{name: registry}]
-        env: [{name: FLOWMASTER_CATALOG, value: /etc/flowmaster/config/catalog.yaml}]
+        env_vars: ["FLOWMASTER_CATALOG=/etc/flowmaster/config/catalog.yaml"]
+        env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
         volumes: [{name: config, configMap: {name: flowmaster-config}}]
         volume_mounts: [{name: config, mountPath: /etc/flowmaster/config, readOnly: true}]
         labels: {app.kubernetes.io/instance: flowmaster}
@@ -72,7 +69,7 @@ class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
             smoke_secret: flowmaster-production-smoke    # optional; one key per secret
         patience_seconds: 120
         request_timeout_seconds: 10
-        keep_seconds: 3600
+        ttl_seconds_after_finished: 3600
     ```
 
     `load_incluster_config` (default true) and `kubeconfig_file` say how the launcher itself reaches
@@ -80,7 +77,7 @@ class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
     `volume_mounts` has nothing there, the kubeconfig on /etc/flowmaster/kubeconfig with
     FLOWMASTER_KUBECONFIG, the smoke secrets on /etc/flowmaster/smoke with FLOWMASTER_SECRETS_DIR.
     Container and pod run as 10001, without capabilities, on a read-only root; `security_context`
-    adds to that. Jobs that have ended stay for `keep_seconds` (from Kubernetes 1.21 on); their
+    adds to that. `ttl_seconds_after_finished` has an effect from Kubernetes 1.21 on. A Job's
     deadline follows from `run_monitoring: max_runtime_seconds`.
 
     Run processes have this launcher in their instance too, and no rights: it opens nothing until it
@@ -114,7 +111,7 @@ class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
             "environments": Field(_environments_type()),
             "patience_seconds": Field(float, default_value=120.0),
             "request_timeout_seconds": Field(float, default_value=10.0),
-            "keep_seconds": Field(int, default_value=run_pods.KEPT_SECONDS),
+            "ttl_seconds_after_finished": Field(int, default_value=run_pods.KEPT_SECONDS),
         }
 
     @classmethod
@@ -230,9 +227,12 @@ class EnvironmentRunLauncher(RunLauncher[Any], ConfigurableClass):
         return result, look
 
     def get_run_worker_debug_info(
-        self, run: DagsterRun, include_container_logs: bool | None = True
+        self,
+        run: DagsterRun,
+        include_container_logs: bool | None = True,  # noqa: ARG002  # Dagster asks by this name
     ) -> str | None:
-        return self.jobs.get_run_worker_debug_info(run, include_container_logs)
+        """What became of the pod. Never with its log, which would stand in the record for ever."""
+        return self.jobs.get_run_worker_debug_info(run, include_container_logs=False)
 
 
 def _environments_type() -> Map:

@@ -55,6 +55,14 @@ class PatientClient(DagsterKubernetesClient):
         """None where the API server says that there is no such Job."""
         return super().get_job_status(job_name, namespace, wait_time_between_attempts)
 
+    def get_job_debug_info(self, job_name: str, namespace: str) -> str:
+        """Of a Job without pods: what the cluster says of it. Dagster's own lists Jobs besides."""
+        events = self.core_api.list_namespaced_event(
+            namespace=namespace, field_selector=f"involvedObject.name={job_name}"
+        ).items
+        said = [f"{event.reason}: {event.message}" for event in events]
+        return "\n".join([f"No pod of job {job_name} was found.", *said])
+
     def create_namespaced_job_with_retries(
         self, body: Any, namespace: str, wait_time_between_attempts: float | None = None
     ) -> None:

@@ -45,6 +45,8 @@ POD = (
 )
 """What the installation says about the pods of all runs: nothing about identity."""
 
+HOME = "DAGSTER_HOME"
+"""Dagster sets it itself, by `dagster_home`."""
 ALIVE = ("Pending", "Running")
 
 
@@ -74,7 +76,7 @@ class RunJobs(K8sRunLauncher):
         longest = int(self._instance.run_monitoring_max_runtime_seconds)
         context = self._of_installation()
         for layer in (
-            run_pods.of_job(self._config["keep_seconds"], longest),
+            run_pods.of_job(self._config["ttl_seconds_after_finished"], longest),
             run_pods.of_environment(environment) if environment else run_pods.NOBODY,
         ):
             context = context.merge(_layer(layer))
@@ -84,7 +86,8 @@ class RunJobs(K8sRunLauncher):
         said = {name: self._config[name] for name in POD if name in self._config}
         home, mounts = self._config["dagster_home"], said.get("volume_mounts") or []
         mounted = [m.get("mountPath", m.get("mount_path")) for m in mounts]
-        said["env"] = [v for v in said.get("env") or [] if v["name"] != "DAGSTER_HOME"]
+        said["env"] = [v for v in said.get("env") or [] if v["name"] != HOME]
+        said["env_vars"] = [v for v in said.get("env_vars") or [] if not v.startswith(f"{HOME}=")]
         said["labels"] = {**run_pods.common_labels(), **said.get("labels", {})}
         said["security_context"] = {
             **run_pods.CONTAINER_SECURITY,

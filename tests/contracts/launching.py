@@ -134,13 +134,16 @@ def environment_variables(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def site(folder: Path, room: Namespace, **config: Any) -> Iterator[Site]:
+def site(
+    folder: Path, room: Namespace, kubeconfig: Path | None = None, **config: Any
+) -> Iterator[Site]:
     """The coordinator and launcher of an installation; environment variables are set already.
 
-    The pods of runs wait for a node, for as long as the test takes.
+    The launcher is the administrator where no other `kubeconfig` is given. The pods of runs wait
+    for a node, for as long as the test takes.
     """
     room.target.fare(DIGEST, "unschedulable", "0/1 nodes are available")
-    with forwarder(room.target.kubeconfig, folder / "kubeconfig-of-launcher") as way:
+    with forwarder(kubeconfig or room.target.kubeconfig, folder / "kubeconfig-of-launcher") as way:
         launcher = {
             "job_image": IMAGE,
             "job_namespace": room.name,
