@@ -121,7 +121,7 @@ class AuditTable:
                 tries += 1
                 if time.monotonic() > end:
                     raise Unreachable("the audit trail is so busy that an entry found no place")
-                time.sleep(random.uniform(0, PAUSE * tries))  # noqa: S311  # no secret
+                time.sleep(random.uniform(0, PAUSE * tries))  # noqa: S311  # nosec B311  # no secret
 
     def _takes(self, entry: AuditEntry) -> bool:
         """Whether the number was free."""

@@ -39,6 +39,7 @@ POD_SECURITY: Mapping[str, Any] = {
     "fs_group": USER,
     "seccomp_profile": {"type": "RuntimeDefault"},
 }
+SCRATCH = "/tmp"  # noqa: S108  # nosec B108  # in the pod, its own
 NOBODY: Mapping[str, Any] = {"pod_spec_config": {"automount_service_account_token": False}}
 """The pod of a run that no environment stands behind."""
 
@@ -75,7 +76,7 @@ def common_labels() -> dict[str, str]:
 def hardened(home: str, mounted: Iterable[str] = ()) -> dict[str, Any]:
     """What every run's pod is like; `mounted` are the paths that the installation has seen to."""
     taken = set(mounted)
-    wanted = {"flowmaster-tmp": "/tmp", "flowmaster-home": home}  # noqa: S108  # in the pod
+    wanted = {"flowmaster-tmp": SCRATCH, "flowmaster-home": home}
     empty = {name: path for name, path in wanted.items() if path not in taken}
     return {
         "container_config": {

@@ -122,7 +122,7 @@ class Clone:
         }
         settings = [f for key, value in options.items() for f in ("-c", f"{key}={value}")]
         where = ["-C", str(self.place)] if inside else []
-        done = subprocess.run(  # noqa: S603  # git itself, no shell, nothing from outside
+        done = subprocess.run(  # noqa: S603  # nosec B603 B607  # git itself, no shell, nothing from outside
             ["git", *where, "-c", "credential.helper=", *settings, *words],  # noqa: S607
             capture_output=True,
             text=True,

@@ -52,7 +52,7 @@ class Processes:
     def start(self, part: Part) -> None:
         """Start a part in a process group of its own; its output goes to its log."""
         with self.log_of(part.name).open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603  # our own parts, no shell
+            process = subprocess.Popen(  # noqa: S603  # nosec B603  # our own parts, no shell
                 list(part.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

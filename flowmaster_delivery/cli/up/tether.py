@@ -24,7 +24,7 @@ class Tether:
     """The launcher's end. Untied groups are left alone; closing it after that ends the script."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  # our own script, no shell
+        self._process = subprocess.Popen(  # noqa: S603  # nosec B603  # our own script, no shell
             [sys.executable, "-I", "-S", str(Path(__file__))],
             stdin=subprocess.PIPE,
             text=True,

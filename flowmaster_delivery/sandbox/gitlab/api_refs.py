@@ -59,7 +59,7 @@ def _paged_refs(call: Call, project: Project, found: list[Ref], show_one: Any) -
     if call.keyset:
         answer = call.after(found, lambda r: r.name.split("/", 2)[2], lambda r: r)
         chosen = answer.body
-        assert isinstance(chosen, list)  # noqa: S101
+        assert isinstance(chosen, list)  # noqa: S101  # nosec B101  # for mypy alone
         _load(project, chosen)
         return Answer([show_one(ref) for ref in chosen], headers=answer.headers)
     _load(project, found[first : first + call.per_page])

@@ -70,7 +70,7 @@ class GitRepository:
         env: Mapping[str, str] | None = None,
     ) -> bytes:
         """Run git here. Raise GitError with git's own words on another exit status."""
-        done = subprocess.run(  # noqa: S603 - the program is found once, arguments are no shell text
+        done = subprocess.run(  # noqa: S603  # nosec B603  # git, found once; no shell
             [git_program(), "-C", str(self.path), *arguments],
             input=given if given is not None else b"",
             capture_output=True,
