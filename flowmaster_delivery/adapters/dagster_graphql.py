@@ -118,18 +118,24 @@ class GraphqlLauncher:
             "assetSelection": [{"path": [service, chapter]} for service, chapter in order.assets],
         }
 
+    def check(self) -> None:
+        self._read_location()
+
     def _where(self) -> tuple[str, str]:
         """The code location with our assets; read once, since it does not move."""
         if self._location is None:
-            answer = self._ask(LOCATIONS, {})["repositoriesOrError"]
-            nodes = answer.get("nodes") or ()
-            if not nodes:
-                raise Unreachable(
-                    f"Dagster at {self._url} has no code location loaded; look at its Deployment "
-                    "page, and try again when the code server is up"
-                )
-            self._location = (nodes[0]["location"]["name"], nodes[0]["name"])
+            self._location = self._read_location()
         return self._location
+
+    def _read_location(self) -> tuple[str, str]:
+        answer = self._ask(LOCATIONS, {})["repositoriesOrError"]
+        nodes = answer.get("nodes") or ()
+        if not nodes:
+            raise Unreachable(
+                f"Dagster at {self._url} has no code location loaded; look at its Deployment "
+                "page, and try again when the code server is up"
+            )
+        return nodes[0]["location"]["name"], nodes[0]["name"]
 
     def _tags(self, order: RunOrder, asked_by: str) -> dict[str, str]:
         expires = self._clock() + GRANT_TTL

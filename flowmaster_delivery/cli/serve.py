@@ -10,8 +10,9 @@ from flowmaster_delivery.cli.session import Session
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=3080, show_default=True)
+@click.option("--metrics-port", type=int, help="Of the metrics, at the same host.  [default: none]")
 @click.pass_obj
-def serve(session: Session, host: str, port: int) -> None:
+def serve(session: Session, host: str, port: int, metrics_port: int | None) -> None:
     """Receive GitLab's webhooks and answer the API, until Ctrl-C.
 
     Webhooks are believed only with FLOWMASTER_WEBHOOK_SIGNING_TOKEN_FILE or
@@ -26,8 +27,9 @@ def serve(session: Session, host: str, port: int) -> None:
 
     from flowmaster_delivery.adapters.dagster_graphql import GraphqlLauncher
     from flowmaster_delivery.model.audit import Channel
-    from flowmaster_delivery.web.app import app
-    from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports
+    from flowmaster_delivery.web.app import app, metrics_of
+    from flowmaster_delivery.web.metrics.serving import a_registry, served
+    from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports, pulse_of
 
     def clock() -> datetime:
         return datetime.now(tz=UTC)  # noqa: TID251  # the one clock of the server
@@ -42,12 +44,16 @@ def serve(session: Session, host: str, port: int) -> None:
         launcher = GraphqlLauncher(
             settings.dagster_url, settings.seal_key.read, clock, ui_url=settings.ui_url
         )
-        uvicorn.run(
-            app(settings, catalog, ports, launcher, clock),
-            host=host,
-            port=port,
-            log_level="info",
-            access_log=False,
-            proxy_headers=False,  # whose word counts is a setting of ours
-            timeout_graceful_shutdown=3,
-        )
+        served_app = app(settings, catalog, ports, launcher, clock, pulse_of(instance))
+        registry = a_registry("server")
+        registry.register(metrics_of(served_app))
+        with served(registry, host, metrics_port):
+            uvicorn.run(
+                served_app,
+                host=host,
+                port=port,
+                log_level="info",
+                access_log=False,
+                proxy_headers=False,  # whose word counts is a setting of ours
+                timeout_graceful_shutdown=3,
+            )

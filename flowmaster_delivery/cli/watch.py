@@ -24,8 +24,12 @@ after as many again it ends whatever it still tells people."""
 
 @click.command()
 @click.option("--environment", "names", multiple=True, required=True, help="May be repeated.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True)
+@click.option("--metrics-port", type=int, help="Of the metrics.  [default: none]")
 @click.pass_obj
-def watch(session: Session, names: tuple[str, ...]) -> None:
+def watch(
+    session: Session, names: tuple[str, ...], metrics_host: str, metrics_port: int | None
+) -> None:
     """Look at what runs, record it, and take back what turned bad, until SIGTERM or Ctrl-C.
 
     The sensor `health_watch` does the same for all environments in one process, which then needs
@@ -41,6 +45,8 @@ def watch(session: Session, names: tuple[str, ...]) -> None:
 
     from flowmaster_delivery.flows.watch.vigil import Vigil
     from flowmaster_delivery.flows.watch.watch import Watch
+    from flowmaster_delivery.web.metrics.serving import a_registry, served
+    from flowmaster_delivery.web.metrics.watching import WatchMetrics
     from flowmaster_delivery.wiring import heartbeat, open_catalog, open_instance, open_ports
 
     def clock() -> datetime:
@@ -59,10 +65,14 @@ def watch(session: Session, names: tuple[str, ...]) -> None:
             return Watch(catalog, clock, environments=[name])
 
         heart = heartbeat(session.settings, "watch")
+        registry = a_registry("watch")
+        told = WatchMetrics(registry, tuple(one.name for one in environments)).told
         vigils = [
-            Vigil(one, ports, holder, clock, time.monotonic, a_watch, heart) for one in environments
+            Vigil(one, ports, holder, clock, time.monotonic, a_watch, heart, told)
+            for one in environments
         ]
-        until_told([vigil.keep for vigil in vigils])
+        with served(registry, metrics_host, metrics_port):
+            until_told([vigil.keep for vigil in vigils])
 
 
 def until_told(loops: Sequence[Callable[[threading.Event], None]], grace: float = GRACE) -> None:

@@ -28,3 +28,6 @@ class Launcher(Protocol):
 
     def run(self, run_id: str) -> LaunchedRun:
         """Raise NotFound where there is no such run."""
+
+    def check(self) -> None:
+        """Raise Unreachable unless a run could be launched: Dagster answers, and has our assets."""

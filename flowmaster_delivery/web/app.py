@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from flowmaster_delivery.flows.condition import read_condition
 from flowmaster_delivery.model.catalog import Catalog
+from flowmaster_delivery.policy.liveness import expected_sensors
 from flowmaster_delivery.ports import Launcher, Ports
+from flowmaster_delivery.ports.pulse import Pulse
 from flowmaster_delivery.settings import Settings
+from flowmaster_delivery.web import probes
 from flowmaster_delivery.web.answers import unforeseen
 from flowmaster_delivery.web.api import (
     canaries,
@@ -28,12 +30,18 @@ from flowmaster_delivery.web.api import (
     promotions,
     timeline,
 )
+from flowmaster_delivery.web.fresh import Fresh
 from flowmaster_delivery.web.hints import Hint, Hints
+from flowmaster_delivery.web.metrics.platform import PlatformMetrics
 from flowmaster_delivery.web.office import Office
+from flowmaster_delivery.web.probes import Readiness
 from flowmaster_delivery.web.repeats import Repeats
 from flowmaster_delivery.web.signature import Secrets
 from flowmaster_delivery.web.webhooks import look, receive
 
+CONDITION_SECONDS, CONDITION_PATIENCE = 15.0, 5.0
+"""How old the platform's condition may be, and how long a scrape waits for it: Prometheus gives one
+up after ten seconds."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -43,6 +51,7 @@ def app(
     ports: Ports,
     launcher: Launcher,
     clock: Callable[[], datetime],
+    pulse: Pulse,
 ) -> Starlette:
     """The server of one installation. Hints are worked on while the application runs."""
     office = _office(settings, catalog, ports, launcher, clock)
@@ -55,7 +64,7 @@ def app(
 
     made = Starlette(
         routes=[
-            Route("/healthz", healthz, methods=["GET"]),
+            *probes.ROUTES,
             Route("/webhooks/gitlab", receive, methods=["POST"]),
             *overview.ROUTES,
             *promotions.ROUTES,
@@ -71,11 +80,35 @@ def app(
         lifespan=lifespan,
     )
     made.state.office = office
+    made.state.readiness = Readiness(pulse, launcher)
+    made.state.pulse = pulse
     return made
 
 
-async def healthz(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+def metrics_of(
+    served: Starlette, token_expires: Callable[[], date | None] = lambda: None
+) -> PlatformMetrics:
+    """What this application tells of itself and of the platform. `token_expires`: the day on which
+    GitLab takes our token no more, as far as that is known without asking."""
+    office: Office = served.state.office
+    catalog, history = office.catalog, office.ports.history
+    expected = expected_sensors(watch_apart=office.settings.watch_apart)
+    condition = Fresh(
+        lambda: read_condition(catalog, expected, served.state.pulse, history, office.clock()),
+        "the database",
+        seconds=CONDITION_SECONDS,
+        patience=CONDITION_PATIENCE,
+    )
+    return PlatformMetrics(
+        catalog.environments,
+        office.settings.watch_apart,
+        condition,
+        served.state.readiness.launching,
+        office.hints,
+        office.webhooks,
+        token_expires,
+        office.clock,
+    )
 
 
 def _office(

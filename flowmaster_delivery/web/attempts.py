@@ -114,6 +114,7 @@ class _Launcher:
     def __init__(self, launcher: Launcher, attempt: Attempt) -> None:
         self._launcher, self._attempt = launcher, attempt
         self.find, self.runs, self.run = launcher.find, launcher.runs, launcher.run
+        self.check = launcher.check
 
     def launch(self, order: RunOrder, asked_by: str) -> LaunchedRun:
         self._attempt.before_launch(order, asked_by)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from flowmaster_delivery.model.errors import DeliveryError
 LOG = logging.getLogger(__name__)
 CAPACITY = 1_000
 WORKERS = 2
+STUCK = 900.0
+"""Seconds after which a look is stuck and not slow: its calls have time limits, and it is tried
+three times."""
 UNFINISHED = ("created", "waiting_for_resource", "preparing", "pending")
 """States of a pipeline of which no job can have passed yet."""
 
@@ -75,9 +79,9 @@ class Hints:
     def __init__(
         self, look: Callable[[Hint], None], *, workers: int = WORKERS, capacity: int = CAPACITY
     ) -> None:
-        self._look, self._capacity = look, capacity
+        self._look, self.capacity = look, capacity
         self._waiting: OrderedDict[Hint, None] = OrderedDict()
-        self._busy: set[Hint] = set()
+        self._busy: dict[Hint, float] = {}
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [
@@ -102,7 +106,7 @@ class Hints:
     def offer(self, hint: Hint) -> bool:
         """Take a hint; False where the queue is full. One that waits already is the same one."""
         with self._changed:
-            if hint not in self._waiting and len(self._waiting) >= self._capacity:
+            if hint not in self._waiting and len(self._waiting) >= self.capacity:
                 return False
             self._waiting[hint] = None
             self._changed.notify()
@@ -112,6 +116,23 @@ class Hints:
         """Whether all that was offered has been looked into, within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
+
+    @property
+    def waiting(self) -> int:
+        with self._changed:
+            return len(self._waiting)
+
+    def troubles(self, now: float) -> tuple[str, ...]:
+        """Why hints are not looked into any more; nothing where they are. `now` is monotonic."""
+        with self._changed:
+            dead = [thread.name for thread in self._threads if not thread.is_alive()]
+            stuck = [(h, now - at) for h, at in self._busy.items() if now - at > STUCK]
+            if self._stopped:
+                return ()
+        return (
+            *(f"thread {name} has ended" for name in dead),
+            *(f"looking at {h.ref} of {h.repository} takes {s:.0f} s" for h, s in stuck),
+        )
 
     def _work(self) -> None:
         while (hint := self._next()) is not None:
@@ -131,12 +152,12 @@ class Hints:
                 ready = next((h for h in self._waiting if h not in self._busy), None)
                 if ready:
                     del self._waiting[ready]
-                    self._busy.add(ready)
+                    self._busy[ready] = time.monotonic()
                     return ready
                 self._changed.wait()
             return None
 
     def _done(self, hint: Hint) -> None:
         with self._changed:
-            self._busy.discard(hint)
+            self._busy.pop(hint, None)
             self._changed.notify_all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,8 @@ class Office:
     hints: Hints
     repeats: Repeats
     webhook_secrets: Secrets
+    webhooks: Counter[int] = field(default_factory=Counter)
+    """How many webhooks got which answer, by its status."""
     known: Known = field(default_factory=Known)
     failures: Failures = field(default_factory=Failures)
     strangers: Strangers = field(default_factory=Strangers)

@@ -30,6 +30,12 @@ ATTEMPTS = 3
 async def receive(request: Request) -> Response:
     """202 for what was taken, is a repeat, or does not concern us; 4xx for what proves nothing."""
     office = office_of(request)
+    response = await _received(request, office)
+    office.webhooks[response.status_code] += 1
+    return response
+
+
+async def _received(request: Request, office: Office) -> Response:
     now = office.clock().timestamp()
     try:
         body = await read_limited(request, LIMIT)

@@ -16,7 +16,6 @@ from flowmaster_delivery.model.errors import Unreachable
 from flowmaster_delivery.model.image import RegistryImage
 from flowmaster_delivery.model.rollout import Method
 from flowmaster_delivery.settings import Settings
-from flowmaster_delivery.web.app import app
 from tests.builders import digest
 from tests.cli.conftest import Shell
 from tests.fakes.fake_cluster import FakeCluster
@@ -40,7 +39,7 @@ def cluster(office: FakeOffice) -> FakeCluster:
 @pytest.fixture
 def adopting(office: FakeOffice, cluster: FakeCluster) -> Shell:
     ports = replace(office.ports, cluster=lambda _: cluster)
-    served = app(office.settings(), office.catalog, ports, office.launcher, lambda: office.now)
+    served = office.serving(office.settings(), ports)
     return Shell(office, TestClient(served, base_url="http://127.0.0.1"))
 
 

@@ -31,6 +31,10 @@ class FakeLauncher:
         self.made[run_id] = LaunchedRun(run_id, "QUEUED", tags, url=f"http://ui/runs/{run_id}")
         return self.made[run_id]
 
+    def check(self) -> None:
+        if self.broken:
+            raise self.broken
+
     def becomes(
         self,
         run_id: str,

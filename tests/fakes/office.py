@@ -31,6 +31,7 @@ from tests.fakes.fake_launcher import FakeLauncher
 from tests.fakes.fake_metrics import FakeMetrics
 from tests.fakes.fake_notifier import FakeNotifier
 from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.fake_pulse import FakePulse
 from tests.fakes.fake_registry import FakeRegistry
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -55,6 +56,7 @@ class FakeOffice:
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     audit: FakeAudit = field(default_factory=FakeAudit)
+    pulse: FakePulse = field(default_factory=FakePulse)
     now: datetime = START
     hook_secrets: bool = True
     clusters: ClusterOf = no_cluster
@@ -82,7 +84,12 @@ class FakeOffice:
         return Settings.from_environ(variables)
 
     def app(self) -> Starlette:
-        return app(self.settings(), self.catalog, self.ports, self.launcher, lambda: self.now)
+        return self.serving(self.settings())
+
+    def serving(self, settings: Settings, ports: Ports | None = None) -> Starlette:
+        """The application with other settings or ports."""
+        given = ports or self.ports
+        return app(settings, self.catalog, given, self.launcher, lambda: self.now, self.pulse)
 
     def person(self, name: str, number: int, *groups: str) -> Person:
         """Somebody whom GitLab knows, with the token `<name>-token`."""

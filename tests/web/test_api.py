@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 from flowmaster_delivery.model.errors import Denied, Throttled, Unreachable
 from flowmaster_delivery.ports import RunReason
 from flowmaster_delivery.redaction import learn
-from flowmaster_delivery.web.app import app
 from tests.fakes.office import FakeOffice
 
 HOLD = {"service": "service-0", "environment": "production", "reason": "smells"}
@@ -127,7 +126,7 @@ def test_the_proxys_word_counts_only_where_its_header_is_named(
     office.sandbox = False
     headers = {"x-forwarded-user": "sam"}
     named = replace(office.settings(), identity_header="x-forwarded-user")
-    trusting = app(named, office.catalog, office.ports, office.launcher, lambda: office.now)
+    trusting = office.serving(named)
     with TestClient(office.app(), "http://127.0.0.1") as client:
         assert client.post("/api/holds", json=HOLD, headers=headers).status_code == 401
     with TestClient(trusting, "http://127.0.0.1") as client:

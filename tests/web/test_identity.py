@@ -11,12 +11,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from flowmaster_delivery.model.errors import Unreachable
-from flowmaster_delivery.web.app import app
 from flowmaster_delivery.web.known import FAILURES, FRESH, TRUSTED, WINDOW
 from tests.fakes.office import FakeOffice
 
 HOLD = {"service": "service-0", "environment": "production", "reason": "smells"}
-OPEN = {"/healthz", "/webhooks/gitlab"}
+OPEN = {"/healthz", "/readyz", "/webhooks/gitlab"}
 """What answers whoever asks: a probe, and GitLab, which proves itself by its signature."""
 BODIES: dict[str, object] = {
     "/api/promotions": {"environment": "production", "version": "v1.2.3"},
@@ -222,7 +221,7 @@ def test_a_proxy_that_names_not_one_user_names_nobody(
     office: FakeOffice, headers: list[tuple[str, str]]
 ) -> None:
     named = replace(office.settings(), identity_header="x-forwarded-user")
-    served = app(named, office.catalog, office.ports, office.launcher, lambda: office.now)
+    served = office.serving(named)
     with TestClient(served, "http://127.0.0.1") as client:
         for answer in (
             client.get("/api/holds", headers=headers),
@@ -237,7 +236,7 @@ def test_whom_the_proxy_names_must_be_an_operator(office: FakeOffice) -> None:
     office.operated_by("production", "group/operators")
     office.person("olga", 3, "group/operators")
     named = replace(office.settings(), identity_header="x-forwarded-user")
-    served = app(named, office.catalog, office.ports, office.launcher, lambda: office.now)
+    served = office.serving(named)
     with TestClient(served, "http://127.0.0.1") as client:
         refused = client.post("/api/holds", json=HOLD, headers={"x-forwarded-user": "sam"})
         assert refused.status_code == 403
