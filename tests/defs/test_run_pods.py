@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dagster_k8s import K8sRunLauncher
+
 from flowmaster_delivery.defs.executor import LAST_WORDS
+from flowmaster_delivery.defs.launcher import EnvironmentRunLauncher
 from flowmaster_delivery.defs.run_pods import RunEnvironment, hardened, of_environment, of_job
 
 ON_THIS_CLUSTER = RunEnvironment("dev", "env-dev")
@@ -80,3 +83,8 @@ def test_a_job_is_tried_once_and_outlives_the_longest_run() -> None:
 
 def test_where_runs_may_take_for_ever_so_may_their_jobs() -> None:
     assert "active_deadline_seconds" not in of_job(60, 0)["job_spec_config"]
+
+
+def test_the_jobs_of_smoke_tests_inherit_nothing_of_a_runs_pod() -> None:
+    """dagster-k8s lets them, from the instance's launcher where it is one of its own kind."""
+    assert not issubclass(EnvironmentRunLauncher, K8sRunLauncher)
