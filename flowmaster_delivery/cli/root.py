@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "canary": ("canary", "Show canaries; pause, resume, promote, abort them."),
     "incident": ("incident", "What spoke against releases: reports, and your decision."),
     "hold": ("hold", "List, place and release holds."),
+    "audit": ("audit", "Who did what, why, when and from where; verify that record."),
     "replay": ("replay", "What a policy would have done with what happened."),
     "migration": ("migration", "Where each schema is, and a person's word on it."),
     "doctor": ("doctor", "Check from here what the platform can reach and may do."),

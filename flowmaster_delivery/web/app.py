@@ -21,6 +21,7 @@ from flowmaster_delivery.settings import Settings
 from flowmaster_delivery.web import probes
 from flowmaster_delivery.web.answers import unforeseen
 from flowmaster_delivery.web.api import (
+    audit,
     canaries,
     incidents,
     migrations,
@@ -74,6 +75,7 @@ def app(
             *canaries.ROUTES,
             *overrides.ROUTES,
             *timeline.ROUTES,
+            *audit.ROUTES,
         ],
         middleware=_middleware(settings),
         exception_handlers={Exception: unforeseen},

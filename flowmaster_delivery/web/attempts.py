@@ -51,7 +51,8 @@ class Attempt:
     def before(self, deed: Deed | None) -> None:
         """Raise what the trail raises: then it must not happen."""
         if deed is not None:
-            self.office.ports.audit.append(deed)
+            place = deed.environment or str(getattr(self.body, "environment", ""))
+            self.office.ports.audit.append(replace(deed, environment=place))
             self.written += 1
 
     def before_launch(self, order: RunOrder, by: str) -> None:

@@ -48,28 +48,32 @@ def groups_of(launcher: int) -> set[int]:
     return {group for parent, group in parents_and_groups() if parent == launcher}
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A background job of a shell ignores SIGINT, and so would all that it starts."""
+@contextlib.contextmanager
+def launched(home: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """`flowmaster up` with its addresses, until the block ends; then it must end by itself."""
+    # A background job of a shell ignores SIGINT, and so would all that it starts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+    with log.open("w+") as out:
+        launcher = subprocess.Popen(
+            [*OWN, "up", "--home", str(home), "--port", "0", "--server-port", "0"],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield launcher, _wait_for_addresses(home, launcher, log)
+    finally:
+        launcher.send_signal(signal.SIGINT)
+        status = launcher.wait(60)
+        signal.signal(signal.SIGINT, before)
+    assert status == 0, log.read_text()
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.timeout(240)
 def test_the_platform_comes_up_works_and_leaves_nothing_running(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    log = (tmp_path / "up.log").open("w+")
-    launcher = subprocess.Popen(
-        [*OWN, "up", "--home", str(home), "--port", "0", "--server-port", "0"],
-        cwd=ROOT,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        told = _wait_for_addresses(home, launcher, tmp_path / "up.log")
+    with launched(home, tmp_path / "up.log") as (launcher, told):
         assert httpx.get(f"{told['dagster_url']}/server_info", trust_env=False).is_success
         assert flowmaster(home, "adopt", "dev").returncode == 0
         rows = json.loads(flowmaster(home, "status", "--json").stdout)
@@ -79,11 +83,6 @@ def test_the_platform_comes_up_works_and_leaves_nothing_running(tmp_path: Path) 
         assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
         groups = groups_of(launcher.pid)
         assert len(groups) >= 5
-    finally:
-        launcher.send_signal(signal.SIGINT)
-        status = launcher.wait(60)
-        log.close()
-    assert status == 0, (tmp_path / "up.log").read_text()
     assert not [group for group in groups if group_lives(group)]
     assert not (home / "up.json").exists()
 

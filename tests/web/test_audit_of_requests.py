@@ -211,6 +211,7 @@ def test_what_is_let_through_is_on_the_trail_with_who_why_and_from_where(
     for deed in found:
         assert (deed.who, deed.via, deed.result) == ("sam", "gitlab", Result.ACCEPTED)
         assert deed.whence == Whence(Channel.API, "10.0.0.7")
+        assert deed.environment == "production"
     named = {service for deed in found for service in deed.services}
     assert tuple(sorted(named)) == wanted.services
     if "reason" in wanted.body:
