@@ -41,8 +41,9 @@ def test_whatever_people_do_is_on_the_trail_and_whoever_tampers_with_it_is_found
     home: Path,
 ) -> None:
     done(home, "adopt", "dev", "--reason", "seen it run")
-    hold = done(home, "hold", "place", "production", SERVICE, "--reason", "5xx").stdout.split()[4]
-    done(home, "hold", "release", hold.strip(), "--reason", "mended")
+    done(home, "hold", "place", "production", SERVICE, "--reason", "5xx")
+    (hold,) = json.loads(done(home, "hold", "--json").stdout)
+    done(home, "hold", "release", hold["id"], "--reason", "mended")
     assert flowmaster(home, "promote", "production", "v9.9.9").returncode == 2
     rollback = ("rollback", "dev", "--service", SERVICE, "--reason", "it is slow")
     assert flowmaster(home, *rollback).returncode == 1  # there is nothing to go back to
@@ -52,6 +53,7 @@ def test_whatever_people_do_is_on_the_trail_and_whoever_tampers_with_it_is_found
     adopted = [one for one in told if one[0] == "adoption"]
     assert len(adopted) == 29
     assert [one for one in told if one not in adopted] == [
+        ("schema_settled", "accepted", "api"),  # of the migrations that were adopted
         ("hold_placed", "accepted", "api"),
         ("hold_released", "accepted", "api"),
         ("promotion_asked", "refused", "api"),

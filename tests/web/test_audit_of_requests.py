@@ -410,3 +410,26 @@ def test_strangers_are_counted_by_all_threads_together() -> None:
         thread.join()
     assert told.count(0) == 5
     assert strangers.left_out_before(START + timedelta(minutes=1)) == 35
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("?before=x", 400),
+        ("?limit=-1", 400),
+        ("?limit=²", 400),
+        (f"?before={'9' * 40}", 400),
+        ("?since=yesterday", 400),
+        ("?action=hold", 404),
+        ("/check?head=7", 400),
+        ("/check?after=7", 400),
+        ("/chain?after=x", 400),
+        ("?limit=0", 200),
+        ("?limit=999999", 200),
+        ("?since=2026-03-02T12:00:00", 200),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_answered_in_words(
+    client: TestClient, query: str, status: int
+) -> None:
+    assert client.get(f"/api/audit{query}", headers=SAM).status_code == status

@@ -91,7 +91,7 @@ def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Malformed(f"{name} is a number, and not {text[:40]!r}")
-    return min(int(text), MOST) if name == "limit" else int(text)
+    return max(1, min(int(text), MOST)) if name == "limit" else int(text)
 
 
 ROUTES = (
