@@ -6,8 +6,9 @@ Used by `defs`, `web` and `cli`. Opening makes no call to anywhere; secrets are 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -140,6 +141,14 @@ def open_forge(settings: Settings, catalog: Catalog) -> Forge:
     from flowmaster_delivery.adapters.gitlab import GitLabForge
 
     return GitLabForge(catalog.forge_url, settings.gitlab_token.read)
+
+
+def token_expiry(settings: Settings, catalog: Catalog) -> Callable[[], date | None]:
+    """The day on which GitLab takes the platform's token no more; asks GitLab at each call."""
+    from flowmaster_delivery.adapters.gitlab import GitLabForge
+
+    forge = GitLabForge(catalog.forge_url, settings.gitlab_token.read)
+    return lambda: forge.token().expires_on
 
 
 def heartbeat(settings: Settings, part: str) -> Heartbeat:

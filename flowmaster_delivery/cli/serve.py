@@ -6,6 +6,9 @@ import click
 
 from flowmaster_delivery.cli.session import Session
 
+TOKEN_SECONDS = 3600.0
+"""Between two questions to GitLab when our token ends; no scrape waits for the answer."""
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -28,8 +31,15 @@ def serve(session: Session, host: str, port: int, metrics_port: int | None) -> N
     from flowmaster_delivery.adapters.dagster_graphql import GraphqlLauncher
     from flowmaster_delivery.model.audit import Channel
     from flowmaster_delivery.web.app import app, metrics_of
+    from flowmaster_delivery.web.fresh import Fresh, Remembered
     from flowmaster_delivery.web.metrics.serving import a_registry, served
-    from flowmaster_delivery.wiring import open_catalog, open_instance, open_ports, pulse_of
+    from flowmaster_delivery.wiring import (
+        open_catalog,
+        open_instance,
+        open_ports,
+        pulse_of,
+        token_expiry,
+    )
 
     def clock() -> datetime:
         return datetime.now(tz=UTC)  # noqa: TID251  # the one clock of the server
@@ -46,7 +56,10 @@ def serve(session: Session, host: str, port: int, metrics_port: int | None) -> N
         )
         served_app = app(settings, catalog, ports, launcher, clock, pulse_of(instance))
         registry = a_registry("server")
-        registry.register(metrics_of(served_app))
+        expiry = Fresh(
+            token_expiry(settings, catalog), "GitLab", seconds=TOKEN_SECONDS, patience=0.0
+        )
+        registry.register(metrics_of(served_app, Remembered(expiry)))
         with served(registry, host, metrics_port):
             uvicorn.run(
                 served_app,

@@ -70,3 +70,18 @@ class Fresh(Generic[T]):
             reading.set_result(self._read())
         except BaseException as error:  # noqa: BLE001  # handed to whoever asks
             reading.set_exception(error)
+
+
+class Remembered(Generic[T]):
+    """What was read last, without ever waiting for it; None before anything was."""
+
+    def __init__(self, fresh: Fresh[T]) -> None:
+        self._fresh = fresh
+        self._last: T | None = None
+
+    def __call__(self) -> T | None:
+        try:
+            self._last = self._fresh.get()
+        except DeliveryError:
+            LOG.debug("what was known of it stands", exc_info=True)
+        return self._last

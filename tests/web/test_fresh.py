@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flowmaster_delivery.model.errors import NotFound, Unreachable
-from flowmaster_delivery.web.fresh import Fresh
+from flowmaster_delivery.web.fresh import Fresh, Remembered
 
 
 class Source:
@@ -88,3 +88,18 @@ def test_what_nobody_foresaw_is_logged_and_said_without_its_words(
     ):
         source.fresh().get()
     assert "at host db-1" in caplog.text
+
+
+def test_what_is_remembered_is_never_waited_for_and_outlives_an_outage() -> None:
+    source = Source()
+    source.may_answer.clear()
+    remembered = Remembered(source.fresh(patience=0.0))
+    assert remembered() is None
+    source.may_answer.set()
+    while remembered() is None:
+        threading.Event().wait(0.001)
+    assert remembered() == 1
+    source.now, source.fails = source.now + 10, Unreachable("GitLab is away")
+    while source.read < 2:
+        assert remembered() == 1
+    assert remembered() == 1
