@@ -1,7 +1,7 @@
 {{/*
 A Deployment up to its pod's containers, which the caller's file adds, indented by six.
 Takes a dict: root, component, replicas, strategy, account (a ServiceAccount's suffix; none: no rights and no token),
-name (suffix where one part has several, as the watch has).
+name (suffix where one part has several, as the watch has), metrics (whether it tells any).
 */}}
 {{- define "flowmaster.deployment" -}}
 {{- $name := printf "%s-%s" (include "flowmaster.fullname" .root) (.name | default .component) -}}
@@ -23,6 +23,9 @@ spec:
       labels: {{ include "flowmaster.labels" . | nindent 8 }}
         {{- with .environment }}
         flowmaster.ai/environment: {{ . }}
+        {{- end }}
+        {{- if .metrics }}
+        flowmaster.ai/metrics: "true"
         {{- end }}
       annotations: {{ include "flowmaster.podAnnotations" .root | nindent 8 }}
     spec:
