@@ -34,7 +34,7 @@ def test_an_environment_that_the_catalog_has_not_is_named_with_those_it_has() ->
 def test_the_webserver_behind_the_login_listens_on_loopback_only() -> None:
     pod = named(render(), "Deployment", "webserver")["spec"]["template"]["spec"]
     login, dagster = pod["containers"]
-    assert dagster["command"][:3] == ["dagster-webserver", "--host", "127.0.0.1"]
+    assert dagster["command"][:4] == ["flowmaster", "webserver", "--host", "127.0.0.1"]
     assert "ports" not in dagster
     assert "--upstream=http://127.0.0.1:3000" in login["args"]
 

@@ -9,11 +9,12 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -292,21 +293,27 @@ def _installation(folder: Path, catalog: str, sandbox: Addresses) -> Path:
 def running(
     command: Sequence[str], variables: Mapping[str, str], ready: str, log: Path, folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process from when it answers at the address until its end; its log is told if it fails."""
+    """A process, and those it starts, from when it answers until its end; its log if it fails."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=out, env=environ_of_child(variables), cwd=folder
+            command,
+            stdout=out,
+            stderr=out,
+            env=environ_of_child(variables),
+            cwd=folder,
+            start_new_session=True,
         )
         try:
             _await(process, ready, log)
             yield process
         finally:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            # A code server would wait a minute for calls that nobody makes any more.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _await(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:

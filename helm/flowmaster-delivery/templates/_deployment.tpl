@@ -83,7 +83,7 @@ livenessProbe:
 {{- define "flowmaster.dagsterWebserver" -}}
 - name: dagster
   {{- include "flowmaster.container" . | nindent 2 }}
-  command: [dagster-webserver, --host, {{ .host | default "127.0.0.1" | quote }}, --port, "3000", --workspace, /opt/dagster/home/workspace.yaml]
+  command: {{ concat (.program | default (list "dagster-webserver")) (list "--host" (.host | default "127.0.0.1") "--port" "3000" "--workspace" "/opt/dagster/home/workspace.yaml") | toJson }}
   {{- with .args }}
   args: {{ toYaml . | nindent 4 }}
   {{- end }}
