@@ -89,6 +89,7 @@ class FaultOrder(Order):
         "*"
     )
     match: str = "*"
+    header: str = ""
     method: str = "*"
     status: Annotated[int, Field(ge=100, le=599)] | None = None
     delay: Annotated[float, Field(ge=0, le=300)] = 0.0

@@ -39,6 +39,7 @@ def echoed(
         "code": status,
         "message": words,
         "error": words,
+        "path": words,
         "errorType": "execution",
         "errors": [{"code": "DENIED", "message": words}],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -30,6 +30,8 @@ class Fault:
 
     server: str = "*"
     match: str = "*"
+    header: str = ""
+    """Only requests that carry this one: those with credentials, say."""
     method: str = "*"
     status: int | None = None
     delay: float = 0.0
@@ -41,9 +43,12 @@ class Fault:
     id: int = 0
     hits: int = 0
 
-    def applies(self, server: str, method: str, path: str) -> bool:
+    def applies(
+        self, server: str, method: str, path: str, headers: Container[str] = frozenset()
+    ) -> bool:
         return (
             self.times != 0
+            and (not self.header or self.header.lower() in headers)
             and fnmatchcase(server, self.server)
             and fnmatchcase(method, self.method.upper())
             and fnmatchcase(path, self.match)
@@ -74,10 +79,12 @@ class Faults:
         self._faults.append(fault)
         return fault
 
-    def take(self, server: str, method: str, path: str) -> Fault | None:
-        """The fault that this request suffers, counted as used."""
+    def take(
+        self, server: str, method: str, path: str, headers: Container[str] = frozenset()
+    ) -> Fault | None:
+        """The fault that this request suffers, counted as used. `headers` in lower case."""
         for fault in reversed(self._faults):
-            if fault.applies(server, method, path):
+            if fault.applies(server, method, path, headers):
                 fault.spend()
                 return fault
         return None
@@ -101,7 +108,8 @@ class FaultyApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = None
         if scope["type"] == "http":
-            fault = self.faults.take(self.server, scope["method"], scope["path"])
+            headers = {name.decode("latin-1") for name, _ in scope["headers"]}
+            fault = self.faults.take(self.server, scope["method"], scope["path"], headers)
         if fault is None:
             await self.app(scope, receive, send)
             return

@@ -16,7 +16,8 @@ import pytest
 from flowmaster_delivery.cli.up.command import chosen_ports
 from flowmaster_delivery.cli.up.far_end import on_sandbox
 from flowmaster_delivery.cli.up.home import Home, claimed
-from flowmaster_delivery.cli.up.parts import free_port
+from flowmaster_delivery.cli.up.parts import Ports, free_port
+from flowmaster_delivery.cli.up.platform import at_these_addresses
 from flowmaster_delivery.cli.up.processes import Part, PartFailed, Processes
 from flowmaster_delivery.cli.up.tether import group_lives
 from flowmaster_delivery.model.errors import Permanent, Refused
@@ -191,6 +192,15 @@ def test_everything_on_the_sandbox_is_on_loopback_and_no_secret_is_a_variable(
     assert not any(secret in value for secret in secrets for value in variables.values())
     assert Settings.from_environ(variables) == settings
     assert settings.gitlab_token.read() == "glpat-secret"
+
+
+def test_links_lead_to_the_port_of_the_ui_or_to_where_people_reach_it() -> None:
+    ports = Ports(ui=4000, server=4080, code=4030)
+    plain = Settings.from_environ({})
+    behind_a_proxy = Settings.from_environ({"FLOWMASTER_UI_URL": "https://ui.example"})
+    assert at_these_addresses(plain, ports).ui_url == "http://127.0.0.1:4000"
+    assert at_these_addresses(behind_a_proxy, ports).ui_url == "https://ui.example"
+    assert at_these_addresses(behind_a_proxy, ports).dagster_url == "http://127.0.0.1:4000"
 
 
 def test_a_taken_port_is_not_chosen() -> None:

@@ -47,13 +47,19 @@ def test_a_status_is_answered_as_often_as_ordered(faults: Faults, client: Any) -
         Fault(server="registry", status=503),
         Fault(match="/v2/*", status=503),
         Fault(method="POST", status=503),
+        Fault(header="Authorization", status=503),
         Fault(times=0, status=503),
     ],
-    ids=["another server", "another path", "another method", "used up"],
+    ids=["another server", "another path", "another method", "another header", "used up"],
 )
 def test_what_was_not_meant_is_served(faults: Faults, client: Any, fault: Fault) -> None:
     faults.add(fault)
     assert client.get("/api/v4/projects").status_code == 200
+
+
+def test_a_fault_may_be_for_those_who_bring_credentials(faults: Faults, client: Any) -> None:
+    faults.add(Fault(header="Authorization", status=403))
+    assert client.get("/", headers={"authorization": "Bearer a"}).status_code == 403
 
 
 def test_a_dropped_request_gets_no_answer(faults: Faults, client: Any) -> None:

@@ -73,6 +73,13 @@ def test_half_of_a_secret_is_found(half: str) -> None:
     assert search([("there", half.encode())], SECRETS)
 
 
+@pytest.mark.parametrize("length", range(60, 64))
+def test_what_was_cut_is_opened_as_far_as_it_goes(length: int) -> None:
+    inner = base64.b64encode(f"oauth2:{TOKEN}".encode())
+    cut = base64.b64encode(b"basic " + inner)[:length]
+    assert search([("there", b'{"message": "' + cut + b'\xe2\x80\xa6"}')], SECRETS)
+
+
 def test_nothing_is_found_where_nothing_is() -> None:
     innocent = json.dumps({"digest": "sha256:" + "ab" * 32, "reason": "pass the word"})
     assert search([("there", database(innocent)), ("log", b"\xff\x00x\x9c" * 99)], SECRETS) == []

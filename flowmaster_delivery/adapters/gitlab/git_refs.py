@@ -21,6 +21,7 @@ from flowmaster_delivery.adapters.wire import (
 )
 from flowmaster_delivery.model.errors import Malformed, Unreachable
 from flowmaster_delivery.model.source import Refs
+from flowmaster_delivery.redaction import learn
 
 FLUSH, DELIMITER = b"0000", b"0001"
 LONGEST_PACKET = 65520
@@ -69,6 +70,7 @@ class GitRefs:
 
     def _authorization(self) -> dict[str, str]:
         credentials = base64.b64encode(f"oauth2:{self._token()}".encode()).decode()
+        learn("git_credentials", credentials)
         return {"Authorization": f"Basic {credentials}"}
 
     def _checked(self, address: str, answer: Answer) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import urllib3
 from kubernetes import client, config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from flowmaster_delivery.adapters.wire import on_loopback
 from flowmaster_delivery.model.errors import NotConfigured, Permanent, UnknownName
@@ -27,22 +29,50 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
     of_environment = settings.proxy
     settings.retries = urllib3.Retry(0)
     settings.connection_pool_maxsize = CONNECTIONS
+    with TemporaryDirectory(prefix="flowmaster-") as folder:
+        try:
+            if kubeconfig is None:
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                _load(kubeconfig, context, settings, folder)
+        except config.ConfigException as error:
+            raise (Permanent if kubeconfig else NotConfigured)(
+                f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
+                "or run in a pod with a service account"
+            ) from error
+        if on_loopback(settings.host) and settings.proxy == of_environment:
+            settings.proxy = None
+        made = client.ApiClient(settings)
+        _into_memory(made, Path(folder), kubeconfig)
+    return made
+
+
+def _into_memory(made: client.ApiClient, folder: Path, kubeconfig: Path | None) -> None:
+    """Keys and certificates that a kubeconfig carries itself the library writes to files for good:
+    a process that is killed would leave them behind. We read them again, and the folder goes."""
+    settings, pool = made.configuration, made.rest_client.pool_manager.connection_pool_kw
+    if _is_in(folder, settings.ssl_ca_cert):
+        pool |= {"ca_certs": None, "ca_cert_data": Path(settings.ssl_ca_cert).read_text("ascii")}
+    if not (_is_in(folder, settings.key_file) or _is_in(folder, settings.cert_file)):
+        return
+    context = create_urllib3_context(cert_reqs=pool["cert_reqs"])
     try:
-        if kubeconfig is None:
-            config.load_incluster_config(client_configuration=settings)
-        else:
-            _load(kubeconfig, context, settings)
-    except config.ConfigException as error:
-        raise (Permanent if kubeconfig else NotConfigured)(
-            f"no access to a cluster: {error}; set FLOWMASTER_KUBECONFIG to a kubeconfig, "
-            "or run in a pod with a service account"
-        ) from error
-    if on_loopback(settings.host) and settings.proxy == of_environment:
-        settings.proxy = None
-    return client.ApiClient(settings)
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, TypeError) as error:
+        raise Permanent(
+            f"the client certificate in kubeconfig {kubeconfig} and its key cannot be used "
+            f"({type(error).__name__}); check FLOWMASTER_KUBECONFIG"
+        ) from None
+    pool |= {"cert_file": None, "key_file": None, "ssl_context": context}
 
 
-def _load(kubeconfig: Path, context: str | None, settings: client.Configuration) -> None:
+def _is_in(folder: Path, file: str | None) -> bool:
+    return file is not None and Path(file).is_relative_to(folder)
+
+
+def _load(
+    kubeconfig: Path, context: str | None, settings: client.Configuration, folder: str
+) -> None:
     """What is odd in a kubeconfig is not shown, and neither is the library's error: it has all of
     the file."""
     try:
@@ -51,6 +81,7 @@ def _load(kubeconfig: Path, context: str | None, settings: client.Configuration)
             context=context,
             client_configuration=settings,
             persist_config=False,
+            temp_file_path=folder,
         )
     except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
         raise Permanent(

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from flowmaster_delivery.adapters.oci_registry.documents import TokenAnswer, parsed
 from flowmaster_delivery.adapters.wire import MEGABYTE, Wire, fault, retry_after
 from flowmaster_delivery.model.errors import Denied, Malformed
+from flowmaster_delivery.redaction import learn
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 EARLY = 10.0
@@ -89,7 +90,9 @@ class Door:
         password = self._password() if self._user else None
         if not self._user or password is None:
             return None
-        return "Basic " + base64.b64encode(f"{self._user}:{password}".encode()).decode()
+        credentials = base64.b64encode(f"{self._user}:{password}".encode()).decode()
+        learn("registry_credentials", credentials)
+        return f"Basic {credentials}"
 
     def _bearer(self, challenge: Challenge, scope: str) -> _Token:
         if origin(challenge.realm) not in self._trusted:
@@ -110,6 +113,7 @@ class Door:
         value = answer.token or answer.access_token
         if not re.fullmatch(r"[\x21-\x7e]+", value):
             raise Malformed("the registry's token service gave no token")
+        learn(f"registry token for {scope}", value)
         return _Token(f"Bearer {value}", time.monotonic() + answer.expires_in - EARLY)
 
 

@@ -72,7 +72,7 @@ def _bring_up(
     steps = _Steps(processes, console)
     home.write(INSTANCE, instance_yaml())
     workspace = home.write("workspace.yaml", parts.workspace_yaml(ports))
-    own = replace(settings, home=home.folder, dagster_url=ports.ui_url, server_url=ports.server_url)
+    own = at_these_addresses(replace(settings, home=home.folder), ports)
     processes.share(variables_of(own))
     if on_sandbox_:
         sandbox = parts.sandbox(home.sandbox, ports, settings.catalog)
@@ -101,6 +101,17 @@ def _bring_up(
         }
     )
     return platform
+
+
+def at_these_addresses(settings: Settings, ports: Ports) -> Settings:
+    """Links lead to the webserver as people reach it, which is at its port unless it is said."""
+    elsewhere = settings.ui_url != settings.dagster_url
+    return replace(
+        settings,
+        dagster_url=ports.ui_url,
+        ui_url=settings.ui_url if elsewhere else ports.ui_url,
+        server_url=ports.server_url,
+    )
 
 
 class _Steps:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from tests.postgres import Postgres
 from tests.stories.planted.world import ENVIRONMENTS, SERVICES, World
 
 Place = tuple[str, bytes]
@@ -71,6 +72,17 @@ def files(folder: Path) -> Iterator[Place]:
         if content.startswith(b"SQLite format 3\0"):
             with closing(sqlite3.connect(path)) as database:
                 yield f"{path.relative_to(folder)}, all of it", database.serialize()
+
+
+def rows(server: Postgres, database: str) -> Iterator[Place]:
+    """Every row of every table, and what the server itself has logged."""
+    found = server.execute(
+        database, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    )
+    for (table,) in found:
+        for (row,) in server.execute(database, f'SELECT "{table}"::text FROM "{table}"'):  # noqa: S608
+            yield f"table {table}", row.encode()
+    yield "log of the database", (server.folder / "log").read_bytes()
 
 
 def shown_by_dagster(world: World) -> Iterator[Place]:

@@ -147,9 +147,11 @@ def _texts(content: bytes) -> Iterator[str]:
 def _decoded(content: bytes) -> Iterator[bytes]:
     """What is base64 or base85 of something that can be read or inflated."""
     for token in IN_BASE64.findall(content):
+        whole = token.rstrip(b"=")
+        whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # what was cut may end anywhere
         for altchars in (b"+/", b"-_"):
             try:
-                opened = base64.b64decode(token + b"=" * (-len(token) % 4), altchars, validate=True)
+                opened = base64.b64decode(whole + b"=" * (-len(whole) % 4), altchars, validate=True)
             except binascii.Error:
                 continue
             if (inflated := _inflated(opened)) is not None:
