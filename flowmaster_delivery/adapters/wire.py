@@ -221,6 +221,16 @@ def on_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def on_own_link(url: str) -> bool:
+    """Whether the address is this machine's or that of its link: a cloud's metadata are there."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return on_loopback(url)
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
 def excerpt(text: str | bytes, limit: int = 200) -> str:
     """The beginning of what a server said, in one printable line.
 

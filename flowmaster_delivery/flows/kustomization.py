@@ -21,6 +21,8 @@ UNDERSTOOD = frozenset({"apiVersion", "kind", "resources", "namespace", "labels"
 DEEPEST = 8
 """Folders that may refer to each other in a row."""
 
+MOST_VALUES = 100_000
+
 Manifest = dict[str, Any]
 
 
@@ -85,9 +87,27 @@ def _documents(content: bytes, name: str) -> Iterator[Manifest]:
                 continue
             if not isinstance(document, dict):
                 raise Malformed(f"{name} holds YAML that is no object")
+            if _size(document) > MOST_VALUES:
+                raise Malformed(f"{name} has more than {MOST_VALUES} values; write out its aliases")
             yield document
     except YAMLError as error:
         raise Malformed(f"{name} is no YAML: {error}") from error
+
+
+def _size(document: object) -> int:
+    """Values in a document, each as often as it is referred to; no further than they may be many.
+
+    Whoever may push writes it: aliases of aliases make a kilobyte endless.
+    """
+    waiting, count = [document], 0
+    while waiting and count <= MOST_VALUES:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return count
 
 
 def _changed(manifest: Manifest, plan: Manifest) -> Manifest:

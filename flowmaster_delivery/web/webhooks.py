@@ -54,7 +54,7 @@ async def _received(request: Request, office: Office) -> Response:
 def _take(request: Request, body: bytes, office: Office, now: float) -> Response:
     try:
         payload = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict):
         return failed(400, "malformed", "a webhook's body is a JSON object")

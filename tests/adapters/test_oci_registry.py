@@ -8,9 +8,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from httpx import Headers
 
 from flowmaster_delivery.adapters.oci_registry import OciRegistry
-from flowmaster_delivery.adapters.wire import Patience
+from flowmaster_delivery.adapters.oci_registry.client import RegistryClient
+from flowmaster_delivery.adapters.oci_registry.door import Door
+from flowmaster_delivery.adapters.wire import Answer, Patience, Wire
 from flowmaster_delivery.model.errors import (
     DeliveryError,
     Denied,
@@ -266,6 +269,19 @@ def test_blobs_that_redirect_in_a_circle_end(far_end: FarEnd, registry: OciRegis
     with pytest.raises(Malformed, match="307"):
         registry.digest_of(IMAGE, "v1.0.0")
     assert len(far_end.asked) == 5
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "127.0.0.1:2375", "localhost"])
+def test_a_registry_leads_us_to_no_address_of_our_own_machine_or_link(host: str) -> None:
+    """What answers there is not the registry's: a cloud's credentials, a daemon without a lock."""
+    url = "https://registry.example"
+    wire = Wire("the registry", url, timeout=1)
+    door = Door(wire, url, user=None, password=lambda: None, trusted=())
+    client = RegistryClient(url, wire, door, Patience(1))
+    moved = Answer("GET", f"{url}{BLOB}", 307, Headers({"Location": f"https://{host}/x"}), b"")
+    with pytest.raises(Malformed, match="it was not asked"):
+        client._moved(moved, IMAGE)
+    wire.close()
 
 
 def test_a_file_is_no_place_for_a_blob(far_end: FarEnd, registry: OciRegistry) -> None:

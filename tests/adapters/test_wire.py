@@ -14,6 +14,7 @@ from flowmaster_delivery.adapters.wire import (
     excerpt,
     fault,
     on_loopback,
+    on_own_link,
     retry_after,
 )
 from flowmaster_delivery.model.errors import (
@@ -192,6 +193,22 @@ def test_an_excerpt_shows_no_secret_of_ours_and_none_by_half() -> None:
     learn("gitlab_token", "planted-0123456789")
     assert excerpt(b"you sent planted-0123456789!") == "you sent •••!"
     assert "plan" not in excerpt("x" * 195 + "planted-0123456789")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://169.254.169.254/latest", True),
+        ("http://[fe80::1]/", True),
+        ("http://127.0.0.1:5000/v2/", True),
+        ("http://localhost/", True),
+        ("http://0.0.0.0/", True),
+        ("https://storage.example/blob", False),
+        ("https://10.0.0.7/blob", False),
+    ],
+)
+def test_an_address_of_this_machine_or_its_link_is_known(url: str, expected: bool) -> None:
+    assert on_own_link(url) is expected
 
 
 def test_an_excerpt_is_one_short_printable_line() -> None:

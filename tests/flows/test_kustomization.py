@@ -32,6 +32,18 @@ def test_resources_are_files_and_folders_in_their_order() -> None:
     assert names(files) == ["two", "one", "web"]
 
 
+def test_a_document_that_aliases_make_endless_is_refused() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    pairs = zip("abcdefgh", "bcdefghi", strict=True)
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in pairs]
+    files = {"kustomization.yaml": b"resources: [a.yaml]", "a.yaml": "\n".join(lines).encode()}
+    with pytest.raises(Malformed, match="more than 100000 values; write out its aliases"):
+        build(files, "staging")
+    files["a.yaml"] = b"a: &a {b: *a}"
+    with pytest.raises(Malformed, match=r"a\.yaml"):
+        build(files, "staging")
+
+
 def test_labels_and_images_are_changed_in_a_copy() -> None:
     plan = b"""resources: [web.yaml]
 labels: [{pairs: {team: devops}}]

@@ -260,7 +260,7 @@ def _tell(story: Story, *, whole: bool) -> None:
     story.is_looked_at()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_secret_can_be_seen(lived: Lived, kind: str) -> None:
     found = [one for one in lived.found(kind) if not _is_known(one)]

@@ -20,6 +20,9 @@ from tests.fakes.office import TOKEN, FakeOffice
 
 HEADERS = {"x-gitlab-token": TOKEN}
 
+DEEP = b"[" * 200_000
+"""JSON of more levels than a parser has room for."""
+
 
 def push(ref: str = "refs/heads/develop", project: str = "group/platform") -> dict[str, object]:
     return {"object_kind": "push", "ref": ref, "project": {"path_with_namespace": project}}
@@ -119,7 +122,7 @@ def test_an_oversized_webhook_is_refused_before_all_of_it_is_read(client: TestCl
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'"text"', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'"text"', b"\xff\xfe", DEEP])
 def test_a_body_that_is_no_json_object_is_refused(client: TestClient, body: bytes) -> None:
     assert client.post("/webhooks/gitlab", content=body, headers=HEADERS).status_code == 400
 

@@ -198,7 +198,7 @@ def _fault(what: str, error: GitlabError, session: Session) -> DeliveryError:
 def _decoded(answer: requests.Response, path: str) -> object:
     try:
         value: object = answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"GitLab answered {path} with something that is no JSON") from error
     return value
 

@@ -266,7 +266,7 @@ class Api:
     def _parse(self, method: str, path: str, text: bytes) -> Object:
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Malformed(
                 f"{self._where(method, path)} sent something that is no JSON"
             ) from error

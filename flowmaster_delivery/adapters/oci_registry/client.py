@@ -15,6 +15,7 @@ from flowmaster_delivery.adapters.wire import (
     Wire,
     excerpt,
     fault,
+    on_own_link,
     retry_after,
 )
 from flowmaster_delivery.model.errors import DeliveryError, Malformed
@@ -72,6 +73,11 @@ class RegistryClient:
             return self._ask("GET", target, image, {}, None, BLOB_LIMIT)
         if there[0] not in ("http", "https") or (here[0] == "https" and there[0] != "https"):
             raise Malformed(f"the registry redirects a blob of {image} to a {there[0]} address")
+        if on_own_link(target) and not on_own_link(self._url):
+            raise Malformed(
+                f"the registry redirects a blob of {image} to {there[1]}, an address that means "
+                "something else on each machine; it was not asked"
+            )
         return _served(self._wire.send("GET", target, limit=BLOB_LIMIT))
 
     def _ask(

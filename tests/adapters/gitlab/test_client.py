@@ -157,6 +157,7 @@ def test_a_project_that_moved_is_read_where_it_is_now(
         (Reply({"error": "page is invalid"}, 400), Permanent, "page is invalid"),
         (Reply({"message": {"a": ["is bad"]}}, 400), Permanent, "is bad"),
         (Reply(b"<html>a proxy's page</html>", 200), Malformed, "no JSON"),
+        (Reply(b"[" * 200_000, 200), Malformed, "no JSON"),
         (Reply(b'[{"id": 1', 200, {"Content-Type": "application/json"}), Malformed, "no JSON"),
         (Reply({"id": 1}, 200), Malformed, "no list"),
         (Reply(None, 200), Malformed, "no list"),

@@ -138,7 +138,7 @@ def test_a_server_that_hangs_costs_its_time_once(far: FarEnd, api: Api) -> None:
     assert len(far.asked) == 1
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"[" * 200_000])
 def test_an_answer_of_another_form_is_malformed(far: FarEnd, api: Api, body: bytes) -> None:
     far.say(PATH, Reply(body))
     with pytest.raises(Malformed):
