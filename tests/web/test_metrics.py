@@ -153,6 +153,7 @@ def test_webhooks_are_counted_by_their_answer(office: FakeOffice) -> None:
     registry = a_registry("server")
     with TestClient(office.app(), base_url="http://127.0.0.1") as client:
         registry.register(metrics_of(client.app))  # type: ignore[arg-type]
+        assert samples(registry)['flowmaster_webhooks_total{code="401"}'] == 0
         client.post("/webhooks/gitlab", json={}, headers={"x-gitlab-token": TOKEN})
         client.post("/webhooks/gitlab", json={}, headers={"x-gitlab-token": "wrong"})
         client.post("/webhooks/gitlab", json={}, headers={"x-gitlab-token": "wrong"})

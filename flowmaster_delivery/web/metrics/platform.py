@@ -18,6 +18,8 @@ from flowmaster_delivery.web.fresh import Fresh
 from flowmaster_delivery.web.hints import Hints
 
 STATES = ("not_started", "queued", "starting", "started", "canceling")
+USUAL = (202, 401)
+"""Answers to webhooks that are told before there was one."""
 NONE = "none"
 """The environment of a run that names none of the catalog's, the purpose of one that has none."""
 
@@ -62,7 +64,8 @@ class PlatformMetrics(Collector):
         webhooks = CounterMetricFamily(
             "flowmaster_webhooks", "Webhooks by the answer that they got.", labels=["code"]
         )
-        for code, count in sorted(self._webhooks.items()):
+        # From 0 on, so that the first ones are an increase.
+        for code, count in sorted({**dict.fromkeys(USUAL, 0), **self._webhooks}.items()):
             webhooks.add_metric([str(code)], count)
         yield webhooks
         yield _gauge(
