@@ -17,6 +17,7 @@ from dagster import DagsterInstance, EventLogEntry, TextMetadataValue
 from sqlalchemy import Engine
 
 from flowmaster_delivery.adapters.dagster_history import (
+    RECORD_KEY,
     DagsterHistory,
     R,
     read_record,
@@ -37,6 +38,7 @@ from flowmaster_delivery.ports import (
     Notifier,
     Ports,
     Record,
+    RunJobs,
 )
 from flowmaster_delivery.ports.checkup import Doors, StorageDoor
 from flowmaster_delivery.ports.pulse import Heartbeat, Pulse
@@ -174,6 +176,19 @@ def record_in(kind: type[R], event: EventLogEntry, settings: Settings) -> R | No
     """The record that an event of a run carries, if it is of this kind and we sealed it."""
     content = event.asset_materialization or event.asset_observation
     return read_record(settings.seal_key.read(), kind, content.metadata) if content else None
+
+
+def carries_record(event: EventLogEntry) -> bool:
+    """Whether it was written to be read as a record, by whatever key that was sealed."""
+    content = event.asset_materialization or event.asset_observation
+    return content is not None and RECORD_KEY in content.metadata
+
+
+def run_jobs(settings: Settings, namespace: str) -> RunJobs:
+    """The Jobs of runs in the platform's own namespace; connects at once."""
+    from flowmaster_delivery.adapters.kubernetes.run_jobs import KubernetesRunJobs
+
+    return KubernetesRunJobs.open(settings.kubeconfig, namespace)
 
 
 def history_on(instance: DagsterInstance, settings: Settings) -> History:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from flowmaster_delivery.model.analysis import MetricsRule
 from flowmaster_delivery.model.errors import Permanent, UnknownName
 from flowmaster_delivery.model.health import HealthRule
+from flowmaster_delivery.model.retention import RetentionRule
 from flowmaster_delivery.model.safeguards import Safeguards
 from flowmaster_delivery.model.verification import SmokeTest, SuiteRule
 
@@ -241,6 +242,7 @@ class Catalog:
     environments: Mapping[str, Environment]
     services: Mapping[str, Service]
     notify_channel: str | None = None
+    retention: RetentionRule = field(default_factory=RetentionRule)
     source: str = "catalog"
     """Where it was read from, for messages."""
 

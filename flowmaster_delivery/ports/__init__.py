@@ -14,6 +14,7 @@ from flowmaster_delivery.ports.audit import AuditTrail
 from flowmaster_delivery.ports.cluster import Cluster, ClusterOf
 from flowmaster_delivery.ports.forge import Forge, Registry
 from flowmaster_delivery.ports.history import History, Record
+from flowmaster_delivery.ports.housekeeping import RunJobs
 from flowmaster_delivery.ports.looks import HttpAnswer, HttpCall, Metrics, MetricsOf, Probe
 from flowmaster_delivery.ports.people import Launcher, Notifier
 
@@ -50,6 +51,7 @@ __all__ = [
     "Probe",
     "Record",
     "Registry",
+    "RunJobs",
     "RunOrder",
     "RunReason",
 ]

@@ -22,6 +22,7 @@ from flowmaster_delivery.adapters.yaml_catalog.schema import (
     RepositoryEntry,
     ServiceEntry,
 )
+from flowmaster_delivery.adapters.yaml_catalog.values import spelled
 from flowmaster_delivery.model.catalog import GateName, Kind
 from flowmaster_delivery.model.errors import nearest
 
@@ -39,6 +40,7 @@ def check(entries: Entries) -> Iterator[Fault]:
     yield from _repositories(entries)
     yield from _services(entries)
     yield from _environments(entries)
+    yield from _retention(entries)
 
 
 def _names(entries: Entries) -> Iterator[Fault]:
@@ -48,6 +50,17 @@ def _names(entries: Entries) -> Iterator[Fault]:
                 yield (section, name), f"{name!r} is no name; {NAME_RULE}"
             elif section == "services" and name in RESERVED:
                 yield (section, name), f"{name!r} is a name of the platform's own; choose another"
+
+
+def _retention(entries: Entries) -> Iterator[Fault]:
+    """What a soak counts is not removed under it."""
+    kept = entries.retention.heartbeats
+    for name, environment in entries.environments.items():
+        soak = environment.soak
+        reach = soak.earned_for + max(soak.standard, soak.critical) + timedelta(days=1)
+        if kept < reach:
+            words = f"is shorter than the {spelled(reach)} that the soak of {name!r} looks back"
+            yield ("retention", "heartbeats"), words
 
 
 def _repositories(entries: Entries) -> Iterator[Fault]:

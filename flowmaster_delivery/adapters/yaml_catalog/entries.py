@@ -8,6 +8,7 @@ from flowmaster_delivery.adapters.yaml_catalog.documents import Way
 from flowmaster_delivery.adapters.yaml_catalog.schema import (
     EnvironmentEntry,
     RepositoryEntry,
+    RetentionEntry,
     ServiceEntry,
 )
 
@@ -22,3 +23,4 @@ class Entries:
     environments: dict[str, EnvironmentEntry] = field(default_factory=dict)
     services: dict[str, ServiceEntry] = field(default_factory=dict)
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    retention: RetentionEntry = field(default_factory=RetentionEntry)

@@ -27,6 +27,7 @@ from flowmaster_delivery.adapters.yaml_catalog.schema import (
     FreezeEntry,
     HotfixEntry,
     RepositoryEntry,
+    RetentionEntry,
     ServiceEntry,
 )
 from flowmaster_delivery.adapters.yaml_catalog.values import spelled
@@ -46,14 +47,15 @@ from flowmaster_delivery.model.catalog import (
 )
 from flowmaster_delivery.model.errors import CatalogFault
 from flowmaster_delivery.model.health import HealthRule
+from flowmaster_delivery.model.retention import RetentionRule
 from flowmaster_delivery.model.verification import SuiteRule
 
 E = TypeVar("E", bound=BaseModel)
 
-STAND_INS: Mapping[type[BaseModel], tuple[str, str]] = {
-    RepositoryEntry: ("project", "unreadable/{}"),
-    EnvironmentEntry: ("namespace", "unreadable-{}"),
-    ServiceEntry: ("path", "unreadable-{}"),
+STAND_INS: Mapping[type[BaseModel], tuple[tuple[str, str], ...]] = {
+    RepositoryEntry: (("project", "unreadable/{}"),),
+    EnvironmentEntry: (("namespace", "unreadable-{}"),),
+    ServiceEntry: (("path", "unreadable-{}"),),
 }
 """What stands for a faulty field, numbered, while the rest of its entry is checked."""
 
@@ -112,6 +114,8 @@ def _entries(document: Document) -> Entries:
         environments=_valid(EnvironmentEntry, written["environments"]),
         services=_valid(ServiceEntry, written["services"]),
         names={section: tuple(names) for section, names in written.items()},
+        retention=_as_far_as_valid(RetentionEntry, document.data.get("retention"), 0)
+        or RetentionEntry(),
     )
 
 
@@ -133,9 +137,9 @@ def _as_far_as_valid(form: type[E], value: object, number: int) -> E | None:
     if not isinstance(value, dict):
         return None
     rest = {name: given for name, given in value.items() if name not in faulty}
-    field, text = STAND_INS[form]
+    stand_in = {field: text.format(number) for field, text in STAND_INS.get(form, ())}
     try:
-        return form.model_validate({field: text.format(number), **rest})
+        return form.model_validate({**stand_in, **rest})
     except ValidationError:
         return None
 
@@ -154,6 +158,7 @@ def _catalog(whole: CatalogFile, source: str) -> Catalog:
         environments={name: _environment(name, whole.environments[name]) for name in order},
         services={name: _service(name, entry, whole) for name, entry in whole.services.items()},
         notify_channel=whole.notify_channel,
+        retention=RetentionRule(**dict(whole.retention)),
         source=source,
     )
 

@@ -192,6 +192,20 @@ class EnvironmentEntry(SafeguardsEntry):
     override: OverrideEntry | None = None
 
 
+class RetentionEntry(Entry):
+    """From which age on what is removed that is evidence of nothing."""
+
+    runs: Duration = Field(
+        default=timedelta(days=90), description="Runs that recorded nothing: called off, refused."
+    )
+    heartbeats: Duration = Field(
+        default=timedelta(days=180), description="Looks at which nothing had changed."
+    )
+    jobs: Duration = Field(
+        default=timedelta(days=1), description="Finished Jobs of runs on the cluster."
+    )
+
+
 class CatalogFile(Entry):
     """A catalog: repositories, environments and services by name."""
 
@@ -199,6 +213,7 @@ class CatalogFile(Entry):
     forge_url: Address = Field(description="GitLab.")
     registry_url: Address = Field(description="The image registry.")
     notify_channel: str | None = Field(default=None, description="Chat channel for what happens.")
+    retention: RetentionEntry = RetentionEntry()
     repositories: dict[str, RepositoryEntry] = Field(min_length=1)
     environments: dict[str, EnvironmentEntry] = Field(min_length=1)
     services: dict[str, ServiceEntry] = Field(min_length=1)
