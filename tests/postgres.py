@@ -45,10 +45,14 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="flowmaster-postgres-"))
         self.password_file = self.folder / "password"
         self.password_file.write_text(PASSWORD + "\n")
-        for path in (self.folder, self.password_file):
-            os.chown(path, *_ids(self._user))
         with bind() as free:
             self.port = port_of(free)
+        pgpass = self.folder / "pgpass"
+        escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
+        pgpass.write_text(f"127.0.0.1:{self.port}:*:{USER}:{escaped}\n")
+        pgpass.chmod(0o600)
+        for path in (self.folder, self.password_file, pgpass):
+            os.chown(path, *_ids(self._user))
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
         self._template: str | None = None
@@ -70,6 +74,11 @@ class Postgres:
         )
         assert done.returncode == 0, f"{name}: {done.stderr or done.stdout}"
         return done.stdout
+
+    def client(self, name: str, *arguments: str) -> str:
+        """Run one of those that connect to a server."""
+        where = ("--host=127.0.0.1", f"--port={self.port}", f"--username={USER}", "--no-password")
+        return self.program(name, *where, *arguments)
 
     def start(self) -> None:
         """Return when it takes connections."""

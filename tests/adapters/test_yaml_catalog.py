@@ -16,6 +16,7 @@ from flowmaster_delivery.adapters.yaml_catalog.loading import shipped
 from flowmaster_delivery.adapters.yaml_catalog.values import duration, spelled
 from flowmaster_delivery.model.catalog import Criticality, GateName, Kind, RefKind
 from flowmaster_delivery.model.errors import CatalogFault
+from flowmaster_delivery.model.retention import RetentionRule
 from flowmaster_delivery.policy.waves import waves
 from tests.builders import catalog_yaml
 
@@ -523,4 +524,27 @@ def test_a_file_that_is_not_there_is_a_catalog_fault(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_parsed(file: Path) -> None:
     file.write_bytes(b"#" * (LARGEST + 1))
     with pytest.raises(CatalogFault, match="too much for a catalog"):
+        load_catalog(file)
+
+
+def test_retention_is_said_by_the_catalog_and_has_ages_of_its_own(file: Path) -> None:
+    assert load_catalog(file).retention == RetentionRule()
+    file.write_text(SOUND.replace("services:", "retention: {runs: 30d, jobs: 2h}\nservices:", 1))
+    rule = load_catalog(file).retention
+    assert (rule.runs, rule.jobs) == (timedelta(days=30), timedelta(hours=2))
+    assert rule.heartbeats == RetentionRule().heartbeats
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("{heartbeats: 3d}", "is shorter than the 15d that the soak of 'dev' looks back"),
+        ("{runs: soon}", "a duration is a number with its unit"),
+        ("{audit: 1d}", "audit"),
+        ("never", "retention"),
+    ],
+)
+def test_what_retention_cannot_be_is_a_fault(file: Path, said: str, fault: str) -> None:
+    file.write_text(SOUND.replace("services:", f"retention: {said}\nservices:", 1))
+    with pytest.raises(CatalogFault, match=fault):
         load_catalog(file)
