@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance
@@ -46,8 +47,9 @@ def instance(
 
 
 @contextmanager
-def instance_at(home: Path) -> Iterator[DagsterInstance]:
-    """A real instance on files, with the coordinator and the event log of dagster.yaml."""
+def instance_at(home: Path, storage: Mapping[str, Any] | None = None) -> Iterator[DagsterInstance]:
+    """A real instance with the coordinator of dagster.yaml: on files with its event log, or on
+    another storage."""
     coordinator = {
         "module": "flowmaster_delivery.defs.coordinator",
         "class": "DeliveryCoordinator",
@@ -60,8 +62,8 @@ def instance_at(home: Path) -> Iterator[DagsterInstance]:
     }
     overrides = {
         "run_coordinator": coordinator,
-        "event_log_storage": event_log,
         "telemetry": {"enabled": False},
+        **(storage or {"event_log_storage": event_log}),
     }
     with DagsterInstance.local_temp(str(home), overrides) as made:
         yield made
