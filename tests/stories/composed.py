@@ -155,9 +155,17 @@ def composed(folder: Path) -> Iterator[Composed]:
             far.send_webhooks_to(f"{found.server_url}/webhooks/gitlab")
             yield found
         finally:
-            for name in docker("ps", "--all", "--quiet", "--filter", OF_A_RUN).split():
-                docker("rm", "--force", name)
-            found("down", "--volumes", "--timeout", "5")
+            found("stop", "--timeout", "5")  # the daemon first of all: it would start runs again
+            await_("the last run has ended", no_run_is_left, 60)
+            found("down", "--volumes")
+
+
+def no_run_is_left() -> bool:
+    """One that still runs is ended; whoever ends removes itself."""
+    left = docker("ps", "--all", "--quiet", "--filter", OF_A_RUN).split()
+    for name in left:
+        subprocess.run(["docker", "kill", name], capture_output=True, timeout=30)
+    return not left
 
 
 def bridge() -> str:
