@@ -123,9 +123,11 @@ class Composed:
         return bool(server.is_success and working and assets)
 
     def is_healthy(self) -> bool:
-        """All but the one whose mounts runs take over, which has ended."""
-        states = [c["State"].get("Health", {}).get("Status") for c in self.containers()]
-        return len(states) > 1 and states.count("healthy") == len(states) - 1
+        """All whom Docker asks."""
+        asked = [
+            c["State"]["Health"]["Status"] for c in self.containers() if "Health" in c["State"]
+        ]
+        return set(asked) == {"healthy"}
 
     def container_of_a_run(self) -> dict[str, Any]:
         """The next one that runs, as Docker describes it: when it ends it is gone."""

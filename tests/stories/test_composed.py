@@ -64,6 +64,10 @@ def test_the_published_ui_can_start_and_end_nothing(platform: Composed) -> None:
     assert ended == {"terminateRun": {"__typename": "UnauthorizedError"}}
 
 
+def test_retention_has_been_at_work(platform: Composed) -> None:
+    await_("retention tells", lambda: "removed" in platform("logs", "retention"), 60)
+
+
 def test_only_loopback_is_listened_on(platform: Composed) -> None:
     bound = {
         binding["HostIp"]
