@@ -81,6 +81,12 @@ def test_an_image_that_is_not_named_is_pinned_or_this_versions_own() -> None:
     )
 
 
+def test_the_chart_brings_the_same_postgresql() -> None:
+    default = SERVICES["postgres"]["image"].partition(":-")[2].rstrip("}")
+    chart = read("helm/flowmaster-delivery/values.yaml")["postgresql"]["image"]
+    assert chart == f"docker.io/library/{default}"
+
+
 def test_every_variable_is_in_the_documentation() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     documented = (ROOT / "docs" / "one-machine.md").read_text(encoding="utf-8")
