@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ class FarEnd:
     catalog: Catalog
 
     def person(self, name: str) -> Person:
-        folder = self.folder / "people"
+        """With a folder of their own each time: what was cloned before is old."""
+        folder = self.folder / "people" / uuid.uuid4().hex
         return Person(name, self.told.gitlab_url, folder, self.told.users[name])
 
     def send_webhooks_to(self, url: str) -> None:
@@ -37,6 +40,20 @@ class FarEnd:
         secrets = {"token": told.webhook_secret, "signing_token": told.webhook_signing_token}
         for hook in root.get(f"{PROJECT.api}/hooks"):
             root.put(f"{PROJECT.api}/hooks/{hook['id']}", url=url, **secrets)
+
+    def application(self, url: str) -> dict[str, str]:
+        """What the login at this address needs to sign people in with GitLab."""
+        made = self.person("root").post(
+            "/applications",
+            name="delivery",
+            redirect_uri=f"{url}/oauth2/callback",
+            scopes="openid email",
+        )
+        return {
+            "client-id": made["application_id"],
+            "client-secret": made["secret"],
+            "cookie-secret": secrets.token_hex(16),
+        }
 
     def push(self, message: str, *services: str) -> str:
         """Change services on develop and await the pipeline; the commit."""

@@ -25,15 +25,18 @@ from tests.stories.installed.kubectl import Kubectl
 
 NAMESPACE, RELEASE = "installed", "fm"
 NAME = f"{RELEASE}-flowmaster-delivery"
-SECRET = "flowmaster"
+SECRET, LOGIN_SECRET = "flowmaster", "flowmaster-login"
 IMAGE_SWITCH = "FLOWMASTER_TEST_IMAGE"
 POSTGRES_SWITCH = "FLOWMASTER_TEST_POSTGRES_IMAGE"
+LOGIN_SWITCH = "FLOWMASTER_TEST_LOGIN_IMAGE"
+URL = "http://delivery.example"
 CLI = (sys.executable, "-m", "flowmaster_delivery.cli")
 PATIENCE = 300
 """Seconds for an install or upgrade to be ready: two cores start eight pods."""
 SETTLES = 8
 """Seconds that a pod of production must be well before it counts: time to break something in."""
 FIRST = "v1.0.0"
+BUSY = {"requests": {"cpu": "150m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
 
 
 def image_of(switch: str) -> str:
@@ -55,6 +58,7 @@ class Installation:
     folder: Path
     image: str
     postgres: str
+    login: str
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -73,6 +77,7 @@ class Installation:
                 },
             )
         )
+        self.kubectl.apply(_secret(LOGIN_SECRET, self.far_end.application(URL)))
         for environment in self.far_end.catalog.environments.values():
             self.kubectl.apply(self._pull_secret(environment.namespace))
             for service in self.far_end.catalog.services.values():
@@ -92,15 +97,27 @@ class Installation:
         return {
             "catalog": CATALOG.read_text("utf-8"),
             "overlay": json.dumps(overlay),
-            "url": "http://delivery.example",
+            "url": URL,
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
             "secrets": {"name": SECRET},
             "registryUser": "root",
+            "login": {
+                "image": self.login,
+                "issuer": told.gitlab_url,
+                "secretName": LOGIN_SECRET,
+                "insecure": True,
+            },
             "serviceDiscovery": "env",
             "postgresql": {
                 "image": self.postgres,
                 "persistence": {"hostPath": str(self.database), "keep": False},
             },
+            # Shares of the cores beside the far end and the story itself, which run on the node.
+            **{
+                part: {"resources": BUSY}
+                for part in ("code", "webserver", "server", "daemon", "watch")
+            },
+            "runs": {"resources": BUSY},
             **self.more,
             **(more or {}),
         }
@@ -240,9 +257,13 @@ def _was_there(name: str) -> bool:
     kind, _, own = name.partition("/")
     if kind.startswith(("deployment", "pod")):
         return own.startswith(("api", "worker"))
-    return own in ("default", "kube-root-ca.crt", "registry", SECRET) or own.startswith(
-        "default-token-"
-    )
+    return own in (
+        "default",
+        "kube-root-ca.crt",
+        "registry",
+        SECRET,
+        LOGIN_SECRET,
+    ) or own.startswith("default-token-")
 
 
 def _namespace(name: str) -> dict[str, Any]:
