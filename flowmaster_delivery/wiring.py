@@ -33,6 +33,8 @@ from flowmaster_delivery.ports import (
     ClusterOf,
     Forge,
     History,
+    LeasesOf,
+    Leftovers,
     Metrics,
     MetricsOf,
     Notifier,
@@ -189,6 +191,17 @@ def run_jobs(settings: Settings, namespace: str) -> RunJobs:
     from flowmaster_delivery.adapters.kubernetes.run_jobs import KubernetesRunJobs
 
     return KubernetesRunJobs.open(settings.kubeconfig, namespace)
+
+
+def leftovers(settings: Settings) -> LeasesOf:
+    """What an uninstalled platform leaves, by environment; connects at each call."""
+
+    def leases_of(environment: Environment) -> Leftovers:
+        from flowmaster_delivery.adapters.kubernetes.leftovers import KubernetesLeftovers
+
+        return KubernetesLeftovers.open(settings.kubeconfig, environment)
+
+    return leases_of
 
 
 def history_on(instance: DagsterInstance, settings: Settings) -> History:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("replay", "What a policy would have done with what happened."),
     "migration": ("migration", "Where each schema is, and a person's word on it."),
     "doctor": ("doctor", "Check from here what the platform can reach and may do."),
+    "uninstall": ("uninstall", "Take away what the platform made on the clusters."),
     "retain": ("retain", "Remove what is old and evidence of nothing."),
     "rights": ("rights", "The Roles that the platform needs on its clusters."),
     "adopt": ("adopt", "Take over what runs in an environment already."),

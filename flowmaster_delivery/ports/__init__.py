@@ -14,7 +14,7 @@ from flowmaster_delivery.ports.audit import AuditTrail
 from flowmaster_delivery.ports.cluster import Cluster, ClusterOf
 from flowmaster_delivery.ports.forge import Forge, Registry
 from flowmaster_delivery.ports.history import History, Record
-from flowmaster_delivery.ports.housekeeping import RunJobs
+from flowmaster_delivery.ports.housekeeping import LeasesOf, Leftovers, RunJobs
 from flowmaster_delivery.ports.looks import HttpAnswer, HttpCall, Metrics, MetricsOf, Probe
 from flowmaster_delivery.ports.people import Launcher, Notifier
 
@@ -44,6 +44,8 @@ __all__ = [
     "LaunchedRun",
     "Launcher",
     "Lease",
+    "LeasesOf",
+    "Leftovers",
     "Metrics",
     "MetricsOf",
     "Notifier",

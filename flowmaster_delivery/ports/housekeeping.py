@@ -1,9 +1,11 @@
-"""What removing the old needs of the cluster that runs are executed on."""
+"""What removing the old, and leaving, need of the clusters."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from flowmaster_delivery.model.catalog import Environment
 from flowmaster_delivery.model.retention import FinishedJob
 
 
@@ -15,3 +17,19 @@ class RunJobs(Protocol):
 
     def remove(self, job: FinishedJob) -> None:
         """With its pods. One that is gone already, or is another by now, is none of ours."""
+
+    def remove_all(self) -> None:
+        """Whatever they do just now."""
+
+
+class Leftovers(Protocol):
+    """What nothing but an uninstalled platform leaves in an environment."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Delete the leases of these services; those that are not there are none."""
+
+
+class LeasesOf(Protocol):
+    """One door per environment."""
+
+    def __call__(self, environment: Environment) -> Leftovers: ...

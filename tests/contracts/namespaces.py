@@ -38,6 +38,7 @@ class Namespace:
             "deployments": "/apis/apps/v1",
             "replicasets": "/apis/apps/v1",
             "jobs": "/apis/batch/v1",
+            "leases": "/apis/coordination.k8s.io/v1",
             "httproutes": "/apis/gateway.networking.k8s.io/v1",
         }.get(plural, "/api/v1")
         return f"{root}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")

@@ -22,6 +22,8 @@ EVERYTHING = {
     "webserver": {"replicas": 2},
 }
 WITH_RIGHTS = {"daemon": "dagster", "webserver": "dagster", "server": "server"}
+ALONE = {"webserver": ["dagster"], "server": ["server"]}
+"""Pods of several containers, and which of them uses the token."""
 READS = {
     "code": {"database-password", "seal-key", "gitlab-token", "registry-password", "slack-webhook"},
     "daemon": {"database-password", "seal-key"},
@@ -65,7 +67,10 @@ def test_a_token_of_the_cluster_is_where_its_rights_are_used(objects: list[Objec
     for what, pod in _pods(objects, "Deployment", "StatefulSet"):
         account = pod["serviceAccountName"].rpartition("delivery-")[2]
         part = what.rpartition("delivery-")[2]
-        assert pod["automountServiceAccountToken"] is (account != "none"), what
+        mounting = [c["name"] for c in pod["containers"] if "token" in _mounted(c)]
+        assert mounting == ALONE.get(part, []), what
+        automatic = account != "none" and part not in ALONE
+        assert pod["automountServiceAccountToken"] is automatic, what
         if not part.startswith("watch-"):
             assert account == WITH_RIGHTS.get(part, "none"), what
 
@@ -115,6 +120,10 @@ def test_a_changed_catalog_restarts_what_has_read_it() -> None:
             for objects in (before, after)
         ]
         assert marks[0]["checksum/config"] != marks[1]["checksum/config"], part
+
+
+def _mounted(container: dict[str, Any]) -> set[str]:
+    return {mount["name"] for mount in container.get("volumeMounts", ())}
 
 
 def _pods(objects: list[Object], *kinds: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -74,6 +74,11 @@ def test_dagsters_own_role_is_what_launching_needs_and_in_its_own_namespace() ->
     assert role["metadata"].get("namespace", NAMESPACE) == NAMESPACE
 
 
+def test_whoever_removes_what_is_old_may_see_and_remove_jobs_alone() -> None:
+    role = named(render(), "Role", "retention")
+    assert {str(act) for act in _acts(role)} == {"list jobs.batch", "delete jobs.batch"}
+
+
 def test_nothing_of_the_chart_is_of_the_whole_cluster_or_of_everything() -> None:
     objects = render()
     assert not [o for o in objects if o["kind"].startswith("Cluster")]

@@ -1,4 +1,4 @@
-"""The finished Jobs of runs: clusters before 1.21 do not remove them by themselves."""
+"""The Jobs of runs, to be removed: clusters before 1.21 keep finished ones for ever."""
 
 from __future__ import annotations
 
@@ -36,9 +36,16 @@ class KubernetesRunJobs:
         return tuple(found for job in self._all() if (found := _finished(job)))
 
     def remove(self, job: FinishedJob) -> None:
-        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": job.uid}}
+        self._remove(job.name, job.uid)
+
+    def remove_all(self) -> None:
+        for job in tuple(self._all()):
+            self._remove(job["metadata"]["name"], job["metadata"]["uid"])
+
+    def _remove(self, name: str, uid: str) -> None:
+        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         with suppress(NotFound, Outdated):
-            self._api.once("DELETE", f"{self._jobs}/{job.name}", body=body)
+            self._api.once("DELETE", f"{self._jobs}/{name}", body=body)
 
     def _all(self) -> Iterator[Object]:
         after = ""

@@ -1,7 +1,7 @@
 {{/*
 A Deployment up to its pod's containers, which the caller's file adds, indented by six.
 Takes a dict: root, component, replicas, strategy, account (a ServiceAccount's suffix; none: no rights and no token),
-name (suffix where one part has several, as the watch has), metrics (whether it tells any).
+apart (where several containers share the pod: the token is mounted by the one that uses it, flowmaster.tokenMount), name (suffix where one part has several, as the watch has), metrics (whether it tells any).
 */}}
 {{- define "flowmaster.deployment" -}}
 {{- $name := printf "%s-%s" (include "flowmaster.fullname" .root) (.name | default .component) -}}
@@ -30,11 +30,26 @@ spec:
       annotations: {{ include "flowmaster.podAnnotations" .root | nindent 8 }}
     spec:
       serviceAccountName: {{ include "flowmaster.fullname" .root }}-{{ .account | default "none" }}
-      automountServiceAccountToken: {{ not (empty .account) }}
+      automountServiceAccountToken: {{ not (or (empty .account) .apart) }}
       securityContext: {{ include "flowmaster.podSecurity" .root | nindent 8 }}
       {{- with include "flowmaster.scheduling" .root }}
       {{- . | nindent 6 }}
       {{- end }}
+{{- end -}}
+
+{{/* The pod's own token, for one of its containers. */}}
+{{- define "flowmaster.tokenVolume" -}}
+name: token
+projected:
+  defaultMode: 0440
+  sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+    - downwardAPI: {items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]}
+{{- end -}}
+
+{{- define "flowmaster.tokenMount" -}}
+- {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end -}}
 
 {{/* What every container of ours begins with. Takes a dict: root, component. */}}
@@ -59,23 +74,24 @@ spec:
 
 {{/*
 Probes of a part by `flowmaster alive`, which asks whether its work is being done, not whether a port is open. A start
-may take long on a node that starts everything at once; nothing is restarted for what somebody else keeps it from.
-Takes the part's name.
+may take long on a node that starts everything at once; nothing is restarted for what somebody else keeps it from. Each
+ends itself: not every container runtime ends a probe that is late, and on a busy node they would pile up. Takes
+the part's name.
 */}}
 {{- define "flowmaster.probes" -}}
 startupProbe:
-  exec: {command: [flowmaster, alive, {{ . }}]}
+  exec: {command: [timeout, "15", flowmaster, alive, {{ . }}]}
   periodSeconds: 5
-  timeoutSeconds: 20
+  timeoutSeconds: 16
   failureThreshold: 60
 readinessProbe:
-  exec: {command: [flowmaster, alive, {{ . }}, --ready]}
+  exec: {command: [timeout, "15", flowmaster, alive, {{ . }}, --ready]}
   periodSeconds: 15
-  timeoutSeconds: 20
+  timeoutSeconds: 16
 livenessProbe:
-  exec: {command: [flowmaster, alive, {{ . }}]}
+  exec: {command: [timeout, "15", flowmaster, alive, {{ . }}]}
   periodSeconds: 30
-  timeoutSeconds: 20
+  timeoutSeconds: 16
   failureThreshold: 5
 {{- end -}}
 
@@ -95,4 +111,7 @@ livenessProbe:
   resources: {{ toYaml .root.Values.webserver.resources | nindent 4 }}
   volumeMounts: {{ include "flowmaster.mounts" . | nindent 4 }}
     - {name: instance, mountPath: /opt/dagster/home/workspace.yaml, subPath: workspace.yaml, readOnly: true}
+    {{- if .apart }}
+    {{- include "flowmaster.tokenMount" . | nindent 4 }}
+    {{- end }}
 {{- end -}}

@@ -54,6 +54,7 @@ tolerations: {{ toYaml . | nindent 2 }}
       "doctor" $acting
       "retention" (list "database-password" "seal-key")
       "migrate" (list "database-password")
+      "uninstall" (list "database-password")
       "postgresql" (list "database-password") -}}
 {{- $keys := list -}}
 {{- range $key := get $reads .component -}}
@@ -121,6 +122,6 @@ secret:
 
 {{- define "flowmaster.readVolumes" -}}
 - name: config
-  configMap: {name: {{ include "flowmaster.fullname" .root }}-catalog}
+  configMap: {name: {{ .config | default (printf "%s-catalog" (include "flowmaster.fullname" .root)) }}}
 - {{ include "flowmaster.secretsVolume" . | nindent 2 | trim }}
 {{- end -}}
