@@ -36,7 +36,7 @@ PATIENCE = 300
 SETTLES = 8
 """Seconds that a pod of production must be well before it counts: time to break something in."""
 FIRST = "v1.0.0"
-BUSY = {"requests": {"cpu": "150m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
+BUSY = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}}
 
 
 def image_of(switch: str) -> str:
