@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from flowmaster_delivery.model.catalog import Catalog, Environment, Service
@@ -13,7 +13,11 @@ from flowmaster_delivery.ports import ClusterOf, LeasesOf, RunJobs
 
 
 def leave(
-    catalog: Catalog, cluster_of: ClusterOf, leases_of: LeasesOf, jobs: RunJobs | None
+    catalog: Catalog,
+    cluster_of: ClusterOf,
+    leases_of: LeasesOf,
+    jobs: RunJobs | None,
+    pods: Iterable[str] = (),
 ) -> Iterator[str]:
     """Runs end first, so that none of them makes anew what is taken away behind them.
 
@@ -21,6 +25,7 @@ def leave(
     """
     if jobs is not None:
         yield from _tried("the Jobs of runs", jobs.remove_all)
+        yield from _tried("the pods of tests", partial(jobs.remove_pods, pods))
     for environment in catalog.environments.values():
         for service in catalog.services.values():
             if environment.safeguards_of(service).canary:

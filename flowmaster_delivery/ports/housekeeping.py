@@ -21,6 +21,9 @@ class RunJobs(Protocol):
     def remove_all(self) -> None:
         """Whatever they do just now."""
 
+    def remove_pods(self, names: Iterable[str]) -> None:
+        """Pods beside them that were for once: those of the chart's tests."""
+
 
 class Leftovers(Protocol):
     """What nothing but an uninstalled platform leaves in an environment."""

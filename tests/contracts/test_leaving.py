@@ -24,6 +24,7 @@ from tests.contracts.clusters import CONTEXT, Target
 from tests.contracts.namespaces import API, Namespace, a_digest, a_reference, await_until
 from tests.contracts.test_run_jobs import OURS, create
 
+TEST = "a-test"
 JOBS = Right("batch", "jobs", verbs=("delete", "list"))
 TRIED = Safeguards(canary=CanaryRule((CanaryStep(1, timedelta(0)),), ()))
 
@@ -36,7 +37,8 @@ class Leaver:
         self.catalog = a_catalog(services=[API], environments=[place])
         leases = switches_of(place, self.catalog).leases
         more = (Right("coordination.k8s.io", "leases", leases, ("delete",)),)
-        given = (*rights_of(place, self.catalog), *more, *((JOBS,) if jobs else ()))
+        pods = Right("", "pods", (TEST,), ("delete",))
+        given = (*rights_of(place, self.catalog), *more, pods, *((JOBS,) if jobs else ()))
         self.kubeconfig = target.account(room.name, given).kubeconfig
         self.namespace = room.name
 
@@ -47,7 +49,7 @@ class Leaver:
         ):
             jobs = KubernetesRunJobs(api, self.namespace)
             leftovers = KubernetesLeftovers(api, self.namespace)
-            return list(leave(self.catalog, clusters, lambda _: leftovers, jobs))
+            return list(leave(self.catalog, clusters, lambda _: leftovers, jobs, [TEST]))
 
 
 @pytest.fixture
@@ -60,6 +62,12 @@ def left(room: Namespace) -> Namespace:
     for name in ("api", watch_lease("production")):
         room.cluster.acquire(name, "run-1", preempt=False, ttl=30)
     create(room, "running", a_digest(), OURS, parallelism=0)
+    containers = [{"name": "doctor", "image": a_reference()}]
+    meta = {"name": TEST}
+    room.create(
+        "pods",
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": containers}},
+    )
     return room
 
 
@@ -67,6 +75,7 @@ def test_nothing_is_left_but_the_service_as_it_was(left: Namespace, target: Targ
     before = left.cluster.workload(API)
     assert Leaver(left, target).leave() == []
     await_until(lambda: not left.names("jobs"))
+    await_until(lambda: TEST not in left.names("pods"))
     assert left.names("leases") == set()
     assert left.cluster.canaries() == {}
     after = left.cluster.workload(API)

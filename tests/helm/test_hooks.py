@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import helm_python as helm
 import pytest
 from ruamel.yaml import YAML
@@ -56,8 +58,11 @@ def test_the_end_may_remove_leases_of_its_environments_and_jobs_of_its_own(
         NAMESPACE,
         *(f"flowmaster-{e}" for e in ("dev", "staging", "production")),
     }
+    doctors = [f"{full_name()}-doctor"]
+    doctors += [f"{doctors[0]}-{e}" for e in ("dev", "production", "staging")]
     assert roles[NAMESPACE] == [
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list", "delete"]}
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list", "delete"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"], "resourceNames": doctors},
     ]
     [forgetting] = [
         rule
@@ -66,6 +71,13 @@ def test_the_end_may_remove_leases_of_its_environments_and_jobs_of_its_own(
     ]
     assert "flowmaster-api-gateway" in forgetting["resourceNames"]
     assert "flowmaster-watch.production" in forgetting["resourceNames"]
+
+
+def test_the_end_takes_the_pods_of_the_tests_with_it(hooks: dict[str, list[Object]]) -> None:
+    [job] = [one for one in hooks["post-delete"] if one["kind"] == "Job"]
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    named = {word for before, word in pairwise(command) if before == "--pod"}
+    assert named == {o["metadata"]["name"] for o in hooks["test"] if o["kind"] == "Pod"}
 
 
 def test_the_account_of_the_end_is_not_there_before(hooks: dict[str, list[Object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ class KubernetesRunJobs:
     def __init__(self, api: Api, namespace: str) -> None:
         self._api = api
         self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self._pods = f"/api/v1/namespaces/{namespace}/pods"
 
     @classmethod
     def open(cls, kubeconfig: Path | None, namespace: str) -> KubernetesRunJobs:
@@ -41,6 +42,11 @@ class KubernetesRunJobs:
     def remove_all(self) -> None:
         for job in tuple(self._all()):
             self._remove(job["metadata"]["name"], job["metadata"]["uid"])
+
+    def remove_pods(self, names: Iterable[str]) -> None:
+        for name in names:
+            with suppress(NotFound):
+                self._api.once("DELETE", f"{self._pods}/{name}")
 
     def _remove(self, name: str, uid: str) -> None:
         body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

@@ -38,3 +38,14 @@ spec:
       secret: {secretName: {{ . }}, defaultMode: 0440}
     {{- end }}
 {{- end -}}
+
+
+{{/* Names of the pods of `helm test`, which Helm leaves for their logs to be read. */}}
+{{- define "flowmaster.doctors" -}}
+{{- $name := printf "%s-doctor" (include "flowmaster.fullname" .) -}}
+{{- $names := list $name -}}
+{{- range $environment, $_ := fromYaml (include "flowmaster.environments" .) -}}
+{{- $names = append $names (printf "%s-%s" $name $environment) -}}
+{{- end -}}
+{{- $names | toYaml -}}
+{{- end -}}
