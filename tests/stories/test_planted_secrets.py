@@ -83,6 +83,7 @@ class Story:
         release.tag(self.sam, release.merge("staging", "main", [self.sam], self.sam, "x"))
         release.becomes_candidate()
         self._approves("sofia")
+        _until(lambda: "open" if self.stage.plan("production", VERSION)["open"] else None)
         words = ("promote", "production", VERSION, "--reason", "x")
         assert self.stage.flowmaster(*words, who=self.sam) == 0
 
