@@ -135,7 +135,10 @@ class _Host:
 
 
 def _bound(stack: AsyncExitStack, options: Options, name: str) -> socket:
-    return stack.enter_context(closing(bind(options.ports.get(name, 0), options.host)))
+    bound = stack.enter_context(closing(bind(options.ports.get(name, 0), options.host)))
+    # Until somebody listens at it, the system may give the same free port to another process.
+    bound.listen()
+    return bound
 
 
 def _server(assembly: Assembly, name: str, bound: socket) -> Server:
