@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,6 @@ class Installation:
     image: str
     postgres: str
     login: str
-    more: Mapping[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """What a platform team has before: services that run, and their secrets."""
@@ -118,7 +117,6 @@ class Installation:
                 for part in ("code", "webserver", "server", "daemon", "watch")
             },
             "runs": {"resources": BUSY},
-            **self.more,
             **(more or {}),
         }
 
